@@ -17,6 +17,7 @@
 #ifndef PQK_POOL_H
 #define PQK_POOL_H
 #include <stddef.h>
+#include "core/macros.h"
 
 enum { PQK_MAX_THREADS = 1024 };
 
@@ -27,16 +28,18 @@ typedef void pqk_task_fn(void *context, size_t index);
  * that they wrote is visible to the caller. */
 void pqk_pool_run(size_t count, pqk_task_fn *fn, void *context, int max_threads);
 
+/* The three below are also in pyquantk.h. */
+
 /* How many threads a call from this thread may use: this thread's limit, or else the number set
  * for the process, or else the default of thread_count.h. */
-int pqk_get_num_threads(void);
+PQK_EXPORT int pqk_get_num_threads(void);
 
 /* Sets the number for the process, 1 <= n <= PQK_MAX_THREADS.  Nonzero, and nothing changed, for
  * any other n. */
-int pqk_set_num_threads(int n);
+PQK_EXPORT int pqk_set_num_threads(int n);
 
 /* Sets the limit of the calling thread, 1 <= n <= PQK_MAX_THREADS, or 0 to remove it.  Returns the
  * limit before, 0 if there was none; -1, and nothing changed, for any other n. */
-int pqk_set_thread_limit(int n);
+PQK_EXPORT int pqk_set_thread_limit(int n);
 
 #endif
