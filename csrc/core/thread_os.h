@@ -38,6 +38,8 @@ static inline void pqk_cond_broadcast(pqk_cond *c) { WakeAllConditionVariable(c)
 #define PQK_MUTEX_INITIALIZER SRWLOCK_INIT
 #define PQK_COND_INITIALIZER  CONDITION_VARIABLE_INIT
 
+static inline void pqk_thread_yield(void) { (void)SwitchToThread(); }
+
 static inline uint64_t pqk_clock_ns(void)
 {
     LARGE_INTEGER ticks, per_second;
@@ -68,6 +70,7 @@ static inline bool pqk_thread_start(pqk_thread_fn **fn)
 
 #else
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 
@@ -85,6 +88,8 @@ static inline void pqk_cond_broadcast(pqk_cond *c) { (void)pthread_cond_broadcas
 
 #define PQK_MUTEX_INITIALIZER PTHREAD_MUTEX_INITIALIZER
 #define PQK_COND_INITIALIZER  PTHREAD_COND_INITIALIZER
+
+static inline void pqk_thread_yield(void) { (void)sched_yield(); }
 
 static inline uint64_t pqk_clock_ns(void)
 {
