@@ -6,7 +6,6 @@ left out (no NEON file on x86-64); one that ends in no listed word (dispatch.c, 
 plainly everywhere.
 """
 
-import os
 import re
 from pathlib import Path
 
@@ -67,7 +66,7 @@ def up_to_date(obj: Path, source: Path, csrc: Path) -> bool:
     else:
         headers = list(csrc.rglob("*.h"))
     try:
-        made = os.stat(obj).st_mtime_ns
-        return all(os.stat(path).st_mtime_ns < made for path in [source, Path(__file__), *headers])
+        made = obj.stat().st_mtime_ns
+        return all(path.stat().st_mtime_ns < made for path in [source, Path(__file__), *headers])
     except FileNotFoundError:
         return False
