@@ -1,0 +1,36 @@
+/* layers_x86.c -- every kernel of an x86-64 build, and the CPU it needs.  ARM: layers_arm64.c.
+ *
+ * Later layers win.  A kernel that is missing here is inherited from the layer before, so a layer lists only what
+ * it does better.  Measured and rejected, so that nobody tries twice (numbers in the operation's README):
+ *   quantize, 512-bit: four VPMOVDB per block instead of VPACKS* and one permute; a third FMA instead of the check
+ *   of the scale; VPMINSD on the float's bits instead of VMINPS
+ */
+#include "core/macros.h"
+#include "dispatch/dispatch.h"
+
+#define PQK_SLOT(op, type) extern type pqk_##op##_scalar, pqk_##op##_avx2, pqk_##op##_avx512;
+PQK_STREAMING_OPS
+#undef PQK_SLOT
+
+static const struct pqk_kernels scalar = {
+#define PQK_SLOT(op, type) .op = &pqk_##op##_scalar,
+    PQK_STREAMING_OPS
+#undef PQK_SLOT
+};
+static const struct pqk_kernels avx2 = {
+#define PQK_SLOT(op, type) .op = &pqk_##op##_avx2,
+    PQK_STREAMING_OPS
+#undef PQK_SLOT
+};
+static const struct pqk_kernels avx512 = {
+#define PQK_SLOT(op, type) .op = &pqk_##op##_avx512,
+    PQK_STREAMING_OPS
+#undef PQK_SLOT
+};
+
+const struct pqk_layer pqk_layers[] = {
+    {"scalar", 0,                       &scalar},
+    {"avx2",   PQK_AVX2,                &avx2  },
+    {"avx512", PQK_AVX2 | PQK_AVX512,   &avx512},
+};
+const int pqk_layer_count = sizeof pqk_layers / sizeof pqk_layers[0];

@@ -1,0 +1,52 @@
+/* quantize.c -- pqk_quantize(): checks, the choice of the kernel, tiles. */
+#include "quantize/quantize.h"
+#include "affine/integers.h"
+#include "dispatch/dispatch.h"
+
+static pqk_quantize_fn *kernel_for(pqk_type in, enum pqk_integer_slot out)
+{
+    const struct pqk_kernels *kernels = pqk_active_kernels();
+#define PQK_ROW(input)                                                                                          \
+    {                                                                                                           \
+        kernels->quantize_##input##_s8, kernels->quantize_##input##_u8, kernels->quantize_##input##_n8,         \
+            kernels->quantize_##input##_s16, kernels->quantize_##input##_u16, kernels->quantize_##input##_n4,   \
+            kernels->quantize_##input##_n2                                                                      \
+    }
+    pqk_quantize_fn *const table[3][7] = {PQK_ROW(f32), PQK_ROW(f16), PQK_ROW(bf16)};
+#undef PQK_ROW
+    return table[in - PQK_F32][out];
+}
+
+struct job {
+    pqk_quantize_fn *kernel;
+    struct pqk_affine affine;
+};
+
+static void run_tile(const struct pqk_tile *tile, const void *context)
+{
+    const struct job *job = context;
+    job->kernel(tile, &job->affine);
+}
+
+pqk_status pqk_quantize(const pqk_array *x, const pqk_params *params, pqk_convention convention, const pqk_array *q,
+                        const pqk_exec *exec)
+{
+    const struct pqk_operands operands = {{x, q}, 2, 1, params->block};
+    struct job job = {.affine = {params->scale, params->inverse, params->zero_point}};
+    enum pqk_integer_slot slot;
+
+    if (x->type < PQK_F32 || x->type > PQK_BF16) return PQK_ERROR_TYPE;
+    if (!pqk_integer_type(q->type, &slot, &job.affine.quant_min, &job.affine.quant_max)) return PQK_ERROR_TYPE;
+    if (slot == PQK_SLOT_S32) return PQK_ERROR_TYPE;
+    pqk_status status = pqk_tiles_check(&operands);
+    if (status) return status;
+
+    const size_t count = pqk_tiles_param_count(x, params->block);
+    status = pqk_affine_convention(&job.affine, convention, !params->block);
+    if (status) return status;
+    if (!pqk_affine_zero_points_valid(&job.affine, count)) return PQK_ERROR_ZERO_POINT;
+
+    job.kernel = kernel_for(x->type, slot);
+    pqk_tiles_run(&operands, run_tile, &job, exec);
+    return PQK_OK;
+}

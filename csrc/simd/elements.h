@@ -1,0 +1,119 @@
+/* elements.h -- element types as compile-time constants: the words of simd/README.md chosen by a `type` that every
+ * caller passes as a literal, so that the switch is gone after inlining.  Include after simd/vec_<isa>.h. */
+#ifndef PQK_ELEMENTS_H
+#define PQK_ELEMENTS_H
+#include <stdbool.h>
+#include <string.h>
+#include "include/pyquantk.h"
+
+/* How many of a run's last m < 4 VL elements are in vector v. */
+static PQK_INLINE int part_of(int m, int v)
+{
+    const int left = m - v * VL;
+    return left < 0 ? 0 : left < VL ? left : VL;
+}
+
+static PQK_INLINE vf32 load_float(const char *p, pqk_type type)
+{
+    return type == PQK_F32 ? vf32_load_f32(p) : type == PQK_F16 ? vf32_load_f16(p) : vf32_load_bf16(p);
+}
+static PQK_INLINE vf32 load_float_part(const char *p, int m, pqk_type type)
+{
+    return type == PQK_F32   ? vf32_load_f32_part(p, m)
+           : type == PQK_F16 ? vf32_load_f16_part(p, m)
+                             : vf32_load_bf16_part(p, m);
+}
+static PQK_INLINE void store_float(char *p, vf32 x, pqk_type type)
+{
+    if (type == PQK_F32) vf32_store_f32(p, x);
+    else if (type == PQK_F16) vf32_store_f16(p, x);
+    else vf32_store_bf16(p, x);
+}
+static PQK_INLINE void store_float_part(char *p, int m, vf32 x, pqk_type type)
+{
+    if (type == PQK_F32) vf32_store_f32_part(p, m, x);
+    else if (type == PQK_F16) vf32_store_f16_part(p, m, x);
+    else vf32_store_bf16_part(p, m, x);
+}
+static PQK_INLINE int float_size(pqk_type type) { return type == PQK_F32 ? 4 : 2; }
+
+/* 4 VL floats, or the first m of them and zeros. */
+static PQK_INLINE void load_float_block(vf32 x[4], const char *p, int m, pqk_type type)
+{
+    unrolled_for (int v = 0; v < 4; ++v) {
+        const char *at = p + v * VL * float_size(type);
+        x[v] = m == 4 * VL ? load_float(at, type) : part_of(m, v) ? load_float_part(at, part_of(m, v), type)
+                                                                  : vf32_set1(0.0f);
+    }
+}
+
+/* Where integers go.  The types that quantize writes fall into these: N8 is S4, U4, S2, U2 one a byte, N4 and N2
+ * are their packed forms; sign does not matter to the last three, which keep the low bits. */
+enum integer_kind { KIND_S8, KIND_U8, KIND_N8, KIND_S16, KIND_U16, KIND_N4, KIND_N2 };
+
+static PQK_INLINE int kind_bits(enum integer_kind kind)
+{
+    return kind == KIND_S16 || kind == KIND_U16 ? 16 : kind == KIND_N4 ? 4 : kind == KIND_N2 ? 2 : 8;
+}
+
+/* Four vectors and their zero points to 4 VL bytes: the sum is made in saturating 16-bit lanes. */
+static PQK_INLINE v8 narrow_to_8(const vs32 q[4], const vs32 z[4], enum integer_kind kind, int8_t mask)
+{
+    const vs16 ab = vs16_adds(vs16_pack2(q[0], q[1]), vs16_pack2(z[0], z[1]));
+    const vs16 cd = vs16_adds(vs16_pack2(q[2], q[3]), vs16_pack2(z[2], z[3]));
+    const v8 bytes = kind == KIND_U8 ? vu8_pack2(ab, cd) : vs8_pack2(ab, cd);
+    return kind == KIND_N8 ? v8_and(bytes, mask) : bytes;
+}
+static PQK_INLINE vs16 narrow_to_16(vs32 a, vs32 b, vs32 za, vs32 zb, enum integer_kind kind)
+{
+    const vs32 x = vs32_add(a, za), y = vs32_add(b, zb);
+    return kind == KIND_U16 ? vu16_pack2(x, y) : vs16_pack2(x, y);
+}
+
+static PQK_INLINE void store_integers(char *p, const vs32 q[4], const vs32 z[4], enum integer_kind kind, int8_t mask)
+{
+    if (kind == KIND_S16 || kind == KIND_U16) {
+        v16_store(p, narrow_to_16(q[0], q[1], z[0], z[1], kind));
+        v16_store(p + 4 * VL, narrow_to_16(q[2], q[3], z[2], z[3], kind));
+        return;
+    }
+    const v8 bytes = narrow_to_8(q, z, kind, mask);
+    if (kind == KIND_N4) v4_store(p, bytes);
+    else if (kind == KIND_N2) v2_store(p, bytes);
+    else v8_store(p, bytes);
+}
+
+/* The first m elements only; the bits that pad the last byte of a packed type are 0. */
+static PQK_INLINE void store_integers_part(char *p, int m, const vs32 q[4], const vs32 z[4], enum integer_kind kind,
+                                           int8_t mask)
+{
+    if (kind_bits(kind) == 8) {
+        v8_store_part(p, m, narrow_to_8(q, z, kind, mask));
+        return;
+    }
+    PQK_ALIGNED(64) char block[8 * VL];
+    const int bits = m * kind_bits(kind), bytes = (bits + 7) / 8;
+    store_integers(block, q, z, kind, mask);
+    if (bits % 8) block[bytes - 1] = (char)(block[bytes - 1] & ((1 << bits % 8) - 1));
+    memcpy(p, block, (size_t)bytes);
+}
+
+/* VL elements of each of four rows. */
+static PQK_INLINE void store_integer_rows(char *const p[4], const vs32 q[4], vs32 z, enum integer_kind kind,
+                                          int8_t mask)
+{
+    const vs32 zs[4] = {z, z, z, z};
+    if (kind == KIND_S16 || kind == KIND_U16) {
+        v16_store_rows(p, narrow_to_16(q[0], q[1], z, z, kind));
+        v16_store_rows(p + 2, narrow_to_16(q[2], q[3], z, z, kind));
+    } else if (kind_bits(kind) == 8) {
+        v8_store_rows(p, narrow_to_8(q, zs, kind, mask));
+    } else {
+        PQK_ALIGNED(64) char block[4 * VL];
+        const size_t bytes = (size_t)(VL * kind_bits(kind) / 8);
+        store_integers(block, q, zs, kind, mask);
+        unrolled_for (int r = 0; r < 4; ++r) memcpy(p[r], block + (size_t)r * bytes, bytes);
+    }
+}
+
+#endif

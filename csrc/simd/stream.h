@@ -1,0 +1,48 @@
+/* stream.h -- writes that go around the caches.
+ *
+ * A result that is larger than the last-level cache is made in a small buffer, then copied out with non-temporal
+ * stores: no line of the output is read first.  One copy for every kernel; SSE2 is part of x86-64.
+ */
+#ifndef PQK_STREAM_H
+#define PQK_STREAM_H
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include "core/macros.h"
+
+enum { PQK_STREAM_CHUNK = 2048 }; /* bytes of the buffer */
+
+#if defined(PQK_X86)
+#include <emmintrin.h>
+enum { PQK_CAN_STREAM = 1 };
+
+static inline void pqk_stream_copy(char *to, const char *from, size_t bytes)
+{
+    const size_t head = (size_t)(-(intptr_t)to & 15); /* MOVNTDQ wants 16-byte alignment */
+    if (head >= bytes) {
+        memcpy(to, from, bytes);
+        return;
+    }
+    memcpy(to, from, head);
+    size_t i = head;
+    for (; i + 16 <= bytes; i += 16)
+        _mm_stream_si128((__m128i *)(void *)(to + i), _mm_loadu_si128((const __m128i *)(const void *)(from + i)));
+    memcpy(to + i, from + i, bytes - i);
+}
+static inline void pqk_stream_end(void) { _mm_sfence(); }
+#else
+enum { PQK_CAN_STREAM = 0 };
+static inline void pqk_stream_copy(char *to, const char *from, size_t bytes) { memcpy(to, from, bytes); }
+static inline void pqk_stream_end(void) {}
+#endif
+
+/* How many elements of `bits` bits to make next, `left` of them being left: whole cache lines of the output, so
+ * that no line is written in two parts. */
+static inline size_t pqk_stream_elements(const char *to, size_t left, int bits)
+{
+    const size_t bytes = PQK_STREAM_CHUNK - (size_t)((intptr_t)to & 63);
+    const size_t elements = bytes * 8 / (size_t)bits;
+    return elements < left ? elements : left;
+}
+
+#endif

@@ -1,0 +1,202 @@
+/* vec_avx2.h -- the 256-bit spelling of the vocabulary in simd/README.md. */
+#ifndef PQK_VEC_AVX2_H
+#define PQK_VEC_AVX2_H
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+#include "core/macros.h"
+
+#define VL 8 /* float lanes in one register */
+typedef __m256 vf32;
+typedef __m256i vs32;
+typedef __m256i vs16; /* two vs32 narrowed: a0-3 b0-3 | a4-7 b4-7 */
+typedef __m256i v8;   /* two vs16 narrowed, in order: a0-7 b0-7 c0-7 d0-7 */
+
+static PQK_INLINE __m128i load_128(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
+static PQK_INLINE __m256i load_256(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static PQK_INLINE __m128i load_64(const void *p) { return _mm_loadl_epi64((const __m128i *)p); }
+
+static PQK_INLINE vf32 bf16_to_f32(__m128i x)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
+}
+static PQK_INLINE vf32 vf32_load_f32(const void *p) { return _mm256_loadu_ps((const float *)p); }
+static PQK_INLINE vf32 vf32_load_f16(const void *p) { return _mm256_cvtph_ps(load_128(p)); }
+static PQK_INLINE vf32 vf32_load_bf16(const void *p) { return bf16_to_f32(load_128(p)); }
+
+/* The first m lanes, the others 0: VMASKMOVPS does not touch the memory of masked lanes. */
+static PQK_INLINE __m256i first_lanes(int m)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(m), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static PQK_INLINE __m128i load_16_part(const void *p, int m)
+{
+    uint16_t padded[VL] = {0};
+    memcpy(padded, p, (size_t)m * sizeof *padded);
+    return load_128(padded);
+}
+static PQK_INLINE vf32 vf32_load_f32_part(const void *p, int m)
+{
+    return _mm256_maskload_ps((const float *)p, first_lanes(m));
+}
+static PQK_INLINE vf32 vf32_load_f16_part(const void *p, int m) { return _mm256_cvtph_ps(load_16_part(p, m)); }
+static PQK_INLINE vf32 vf32_load_bf16_part(const void *p, int m) { return bf16_to_f32(load_16_part(p, m)); }
+
+static PQK_INLINE __m128i f32_to_f16(vf32 x) { return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static PQK_INLINE __m128i f32_to_bf16(vf32 x)
+{
+    /* Adds half a unit, less one where the kept part is even; a NaN keeps its top bits and turns quiet. */
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, odd), _mm256_set1_epi32(0x7fff));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const __m256i all = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+    const __m256i narrow = _mm256_packus_epi32(all, all); /* 0-3 0-3 | 4-7 4-7 */
+    return _mm256_castsi256_si128(_mm256_permute4x64_epi64(narrow, 0x08));
+}
+static PQK_INLINE void vf32_store_f32(void *p, vf32 x) { _mm256_storeu_ps((float *)p, x); }
+static PQK_INLINE void vf32_store_f16(void *p, vf32 x) { _mm_storeu_si128((__m128i *)p, f32_to_f16(x)); }
+static PQK_INLINE void vf32_store_bf16(void *p, vf32 x) { _mm_storeu_si128((__m128i *)p, f32_to_bf16(x)); }
+static PQK_INLINE void vf32_store_f32_part(void *p, int m, vf32 x)
+{
+    _mm256_maskstore_ps((float *)p, first_lanes(m), x);
+}
+static PQK_INLINE void store_16_part(void *p, int m, __m128i x)
+{
+    uint16_t padded[VL];
+    _mm_storeu_si128((__m128i *)padded, x);
+    memcpy(p, padded, (size_t)m * sizeof *padded);
+}
+static PQK_INLINE void vf32_store_f16_part(void *p, int m, vf32 x) { store_16_part(p, m, f32_to_f16(x)); }
+static PQK_INLINE void vf32_store_bf16_part(void *p, int m, vf32 x) { store_16_part(p, m, f32_to_bf16(x)); }
+
+static PQK_INLINE vf32 vf32_set1(float x) { return _mm256_set1_ps(x); }
+static PQK_INLINE vf32 vf32_add(vf32 a, vf32 b) { return _mm256_add_ps(a, b); }
+static PQK_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return _mm256_mul_ps(a, b); }
+static PQK_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm256_div_ps(a, b); }
+static PQK_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm256_fmadd_ps(a, b, c); }
+static PQK_INLINE vf32 vf32_fnma(vf32 a, vf32 b, vf32 c) { return _mm256_fnmadd_ps(a, b, c); }
+
+/* MAXPS and MINPS return their second operand when one is NaN. */
+static PQK_INLINE vf32 vf32_min(vf32 a, vf32 b) { return _mm256_min_ps(a, b); }
+static PQK_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm256_max_ps(a, b); }
+static PQK_INLINE vf32 vf32_clamp(vf32 x, vf32 lo, vf32 hi) { return _mm256_min_ps(_mm256_max_ps(x, lo), hi); }
+static PQK_INLINE vf32 vf32_guard(vf32 x, vf32 lo, vf32 hi) { return (void)lo, _mm256_min_ps(hi, x); }
+
+static PQK_INLINE vf32 vf32_trunc(vf32 x) { return _mm256_round_ps(x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
+static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign) /* magnitude >= 0 */
+{
+    return _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
+}
+static PQK_INLINE vf32 vf32_select_unordered(vf32 x, vf32 otherwise)
+{
+    return _mm256_blendv_ps(x, otherwise, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+}
+
+static PQK_INLINE vs32 vs32_set1(int32_t x) { return _mm256_set1_epi32(x); }
+static PQK_INLINE vs32 vs32_load(const int32_t *p) { return load_256(p); }
+static PQK_INLINE void vs32_store(int32_t *p, vs32 x) { _mm256_storeu_si256((__m256i *)p, x); }
+static PQK_INLINE vs32 vs32_add(vs32 a, vs32 b) { return _mm256_add_epi32(a, b); }
+static PQK_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return _mm256_sub_epi32(a, b); }
+static PQK_INLINE vs32 vs32_max(vs32 a, vs32 b) { return _mm256_max_epi32(a, b); }
+static PQK_INLINE vs32 vs32_min(vs32 a, vs32 b) { return _mm256_min_epi32(a, b); }
+static PQK_INLINE vs32 vs32_round(vf32 x) { return _mm256_cvtps_epi32(x); }
+static PQK_INLINE vf32 vf32_from_s32(vs32 x) { return _mm256_cvtepi32_ps(x); }
+static PQK_INLINE vs32 vs32_bits(vf32 x) { return _mm256_castps_si256(x); }
+static PQK_INLINE vs32 vs32_and(vs32 a, vs32 b) { return _mm256_and_si256(a, b); }
+static PQK_INLINE vs32 vs32_or(vs32 a, vs32 b) { return _mm256_or_si256(a, b); }
+
+/* -1 in the lanes where it holds, 0 elsewhere. */
+static PQK_INLINE vs32 vs32_equal(vs32 a, vs32 b) { return _mm256_cmpeq_epi32(a, b); }
+static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi)
+{
+    return _mm256_castps_si256(
+        _mm256_or_ps(_mm256_cmp_ps(x, lo, _CMP_NGE_UQ), _mm256_cmp_ps(x, hi, _CMP_NLE_UQ)));
+}
+static PQK_INLINE int vs32_any(vs32 x) { return !_mm256_testz_si256(x, x); }
+
+/* Is a lane of a or of b NaN? */
+typedef __m256 vnan;
+static PQK_INLINE vnan vnan_none(void) { return _mm256_setzero_ps(); }
+static PQK_INLINE vnan vnan_or(vnan n, vf32 a, vf32 b) { return _mm256_or_ps(n, _mm256_cmp_ps(a, b, _CMP_UNORD_Q)); }
+static PQK_INLINE int vnan_any(vnan n) { return _mm256_movemask_ps(n) != 0; }
+
+/* Narrowing, with saturation. */
+static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b) { return _mm256_packs_epi32(a, b); }
+static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b) { return _mm256_packus_epi32(a, b); }
+static PQK_INLINE vs16 vs16_adds(vs16 a, vs16 b) { return _mm256_adds_epi16(a, b); }
+static PQK_INLINE v8 in_order_8(__m256i x) /* from a0-3 b0-3 c0-3 d0-3 | a4-7 ... */
+{
+    return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+static PQK_INLINE v8 vs8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm256_packs_epi16(ab, cd)); }
+static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm256_packus_epi16(ab, cd)); }
+static PQK_INLINE v8 v8_and(v8 x, int8_t mask) { return _mm256_and_si256(x, _mm256_set1_epi8(mask)); }
+
+static PQK_INLINE void v16_store(void *p, vs16 ab)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(ab, 0xd8)); /* a0-7 b0-7 */
+}
+static PQK_INLINE void v16_store_rows(char *const p[2], vs16 ab)
+{
+    const __m256i x = _mm256_permute4x64_epi64(ab, 0xd8);
+    _mm_storeu_si128((__m128i *)p[0], _mm256_castsi256_si128(x));
+    _mm_storeu_si128((__m128i *)p[1], _mm256_extracti128_si256(x, 1));
+}
+static PQK_INLINE void v8_store(void *p, v8 x) { _mm256_storeu_si256((__m256i *)p, x); }
+static PQK_INLINE void v8_store_rows(char *const p[4], v8 x)
+{
+    const __m128i ab = _mm256_castsi256_si128(x), cd = _mm256_extracti128_si256(x, 1);
+    _mm_storel_epi64((__m128i *)p[0], ab);
+    _mm_storeh_pd((double *)p[1], _mm_castsi128_pd(ab));
+    _mm_storel_epi64((__m128i *)p[2], cd);
+    _mm_storeh_pd((double *)p[3], _mm_castsi128_pd(cd));
+}
+static PQK_INLINE void v8_store_part(void *p, int bytes, v8 x)
+{
+    int8_t padded[4 * VL];
+    v8_store(padded, x);
+    memcpy(p, padded, (size_t)bytes);
+}
+
+/* Elements of 4 (or 2) bits, the first lowest: u8 x (1, 16) summed in pairs. */
+static PQK_INLINE void v4_store(void *p, v8 x)
+{
+    const __m256i low = _mm256_and_si256(x, _mm256_set1_epi8(15));
+    const __m256i pairs = _mm256_maddubs_epi16(low, _mm256_set1_epi16(0x1001));
+    const __m256i bytes = _mm256_packus_epi16(pairs, pairs); /* 0-7 0-7 | 8-15 8-15 */
+    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(_mm256_permute4x64_epi64(bytes, 0x08)));
+}
+static PQK_INLINE void v2_store(void *p, v8 x)
+{
+    const __m256i low = _mm256_and_si256(x, _mm256_set1_epi8(3));
+    const __m256i pairs = _mm256_maddubs_epi16(low, _mm256_set1_epi16(0x0401));
+    const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00100001));
+    const __m256i words = _mm256_packus_epi32(fours, fours); /* 0-3 0-3 | 4-7 4-7 */
+    const __m256i bytes = _mm256_packus_epi16(words, words); /* 0-3 four times | 4-7 four times */
+    const __m256i in_order = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 0, 0, 0, 0, 0, 0));
+    _mm_storel_epi64((__m128i *)p, _mm256_castsi256_si128(in_order));
+}
+
+/* Widening. */
+static PQK_INLINE vs32 vs32_load_s8(const void *p) { return _mm256_cvtepi8_epi32(load_64(p)); }
+static PQK_INLINE vs32 vs32_load_u8(const void *p) { return _mm256_cvtepu8_epi32(load_64(p)); }
+static PQK_INLINE vs32 vs32_load_s16(const void *p) { return _mm256_cvtepi16_epi32(load_128(p)); }
+static PQK_INLINE vs32 vs32_load_u16(const void *p) { return _mm256_cvtepu16_epi32(load_128(p)); }
+
+/* 4 VL bytes from 2 VL (or VL) bytes of nibbles (or crumbs), each in the low bits of its byte. */
+static PQK_INLINE void nibbles_to_bytes(void *bytes, const void *p)
+{
+    const __m256i x = _mm256_cvtepu8_epi16(load_128(p)); /* 0hl: the shift brings h into byte 1 */
+    const __m256i spread = _mm256_or_si256(x, _mm256_slli_epi16(x, 4));
+    _mm256_storeu_si256((__m256i *)bytes, _mm256_and_si256(spread, _mm256_set1_epi8(15)));
+}
+static PQK_INLINE void crumbs_to_bytes(void *bytes, const void *p)
+{
+    const __m256i x = _mm256_cvtepu8_epi32(load_64(p));            /* crumbs 3210 in byte 0 */
+    const __m256i a = _mm256_or_si256(x, _mm256_slli_epi32(x, 12)); /* 32 at the bottom of byte 2 */
+    const __m256i b = _mm256_or_si256(a, _mm256_slli_epi32(a, 6));  /* 1 and 3 at that of bytes 1 and 3 */
+    _mm256_storeu_si256((__m256i *)bytes, _mm256_and_si256(b, _mm256_set1_epi8(3)));
+}
+#endif

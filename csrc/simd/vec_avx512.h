@@ -1,0 +1,187 @@
+/* vec_avx512.h -- the 512-bit spelling of the vocabulary in simd/README.md. */
+#ifndef PQK_VEC_AVX512_H
+#define PQK_VEC_AVX512_H
+#include <immintrin.h>
+#include <stdint.h>
+#include "core/macros.h"
+
+#define VL 16 /* float lanes in one register */
+typedef __m512 vf32;
+typedef __m512i vs32;
+typedef __m512i vs16; /* two vs32 narrowed: a0-3 b0-3 | a4-7 b4-7 | a8-11 b8-11 | a12-15 b12-15 */
+typedef __m512i v8;   /* two vs16 narrowed: a0-3 b0-3 c0-3 d0-3 | a4-7 ... */
+
+static PQK_INLINE __mmask16 first_lanes(int m) { return (__mmask16)((1u << m) - 1); }
+static PQK_INLINE __mmask64 first_bytes(int m) { return m >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << m) - 1; }
+
+static PQK_INLINE vf32 vf32_load_f32(const void *p) { return _mm512_loadu_ps(p); }
+static PQK_INLINE vf32 vf32_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
+static PQK_INLINE vf32 bf16_to_f32(__m256i x)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
+}
+static PQK_INLINE vf32 vf32_load_bf16(const void *p) { return bf16_to_f32(_mm256_loadu_si256(p)); }
+static PQK_INLINE vf32 vf32_load_f32_part(const void *p, int m) { return _mm512_maskz_loadu_ps(first_lanes(m), p); }
+static PQK_INLINE vf32 vf32_load_f16_part(const void *p, int m)
+{
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(m), p));
+}
+static PQK_INLINE vf32 vf32_load_bf16_part(const void *p, int m)
+{
+    return bf16_to_f32(_mm256_maskz_loadu_epi16(first_lanes(m), p));
+}
+
+static PQK_INLINE __m256i f32_to_f16(vf32 x) { return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static PQK_INLINE __m256i f32_to_bf16(vf32 x)
+{
+    /* Adds half a unit, less one where the kept part is even; VCVTNEPS2BF16 would flush subnormals. */
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7fff));
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    const __m512i all = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(all, 16));
+}
+static PQK_INLINE void vf32_store_f32(void *p, vf32 x) { _mm512_storeu_ps(p, x); }
+static PQK_INLINE void vf32_store_f16(void *p, vf32 x) { _mm256_storeu_si256(p, f32_to_f16(x)); }
+static PQK_INLINE void vf32_store_bf16(void *p, vf32 x) { _mm256_storeu_si256(p, f32_to_bf16(x)); }
+static PQK_INLINE void vf32_store_f32_part(void *p, int m, vf32 x) { _mm512_mask_storeu_ps(p, first_lanes(m), x); }
+static PQK_INLINE void vf32_store_f16_part(void *p, int m, vf32 x)
+{
+    _mm256_mask_storeu_epi16(p, first_lanes(m), f32_to_f16(x));
+}
+static PQK_INLINE void vf32_store_bf16_part(void *p, int m, vf32 x)
+{
+    _mm256_mask_storeu_epi16(p, first_lanes(m), f32_to_bf16(x));
+}
+
+static PQK_INLINE vf32 vf32_set1(float x) { return _mm512_set1_ps(x); }
+static PQK_INLINE vf32 vf32_add(vf32 a, vf32 b) { return _mm512_add_ps(a, b); }
+static PQK_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return _mm512_mul_ps(a, b); }
+static PQK_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm512_div_ps(a, b); }
+static PQK_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm512_fmadd_ps(a, b, c); }
+static PQK_INLINE vf32 vf32_fnma(vf32 a, vf32 b, vf32 c) { return _mm512_fnmadd_ps(a, b, c); }
+
+/* MAXPS and MINPS return their second operand when one is NaN. */
+static PQK_INLINE vf32 vf32_min(vf32 a, vf32 b) { return _mm512_min_ps(a, b); }
+static PQK_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm512_max_ps(a, b); }
+static PQK_INLINE vf32 vf32_clamp(vf32 x, vf32 lo, vf32 hi) { return _mm512_min_ps(_mm512_max_ps(x, lo), hi); }
+static PQK_INLINE vf32 vf32_guard(vf32 x, vf32 lo, vf32 hi) { return (void)lo, _mm512_min_ps(hi, x); }
+
+static PQK_INLINE vf32 vf32_trunc(vf32 x)
+{
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+}
+static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign) /* magnitude >= 0 */
+{
+    const __m512i top = _mm512_set1_epi32(INT32_MIN);
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(magnitude), _mm512_castps_si512(sign),
+                                                         top, 0xf8)); /* magnitude | (sign & top) */
+}
+static PQK_INLINE vf32 vf32_select_unordered(vf32 x, vf32 otherwise)
+{
+    return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), otherwise);
+}
+
+static PQK_INLINE vs32 vs32_set1(int32_t x) { return _mm512_set1_epi32(x); }
+static PQK_INLINE vs32 vs32_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+static PQK_INLINE void vs32_store(int32_t *p, vs32 x) { _mm512_storeu_si512(p, x); }
+static PQK_INLINE vs32 vs32_add(vs32 a, vs32 b) { return _mm512_add_epi32(a, b); }
+static PQK_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return _mm512_sub_epi32(a, b); }
+static PQK_INLINE vs32 vs32_max(vs32 a, vs32 b) { return _mm512_max_epi32(a, b); }
+static PQK_INLINE vs32 vs32_min(vs32 a, vs32 b) { return _mm512_min_epi32(a, b); }
+static PQK_INLINE vs32 vs32_round(vf32 x) { return _mm512_cvtps_epi32(x); }
+static PQK_INLINE vf32 vf32_from_s32(vs32 x) { return _mm512_cvtepi32_ps(x); }
+static PQK_INLINE vs32 vs32_bits(vf32 x) { return _mm512_castps_si512(x); }
+static PQK_INLINE vs32 vs32_and(vs32 a, vs32 b) { return _mm512_and_si512(a, b); }
+
+/* -1 in the lanes where it holds, 0 elsewhere. */
+static PQK_INLINE vs32 vs32_equal(vs32 a, vs32 b) { return _mm512_movm_epi32(_mm512_cmpeq_epi32_mask(a, b)); }
+static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi)
+{
+    const __mmask16 above = _mm512_cmp_ps_mask(x, lo, _CMP_GE_OQ);
+    return _mm512_movm_epi32((__mmask16)~_mm512_mask_cmp_ps_mask(above, x, hi, _CMP_LE_OQ));
+}
+static PQK_INLINE vs32 vs32_or(vs32 a, vs32 b) { return _mm512_or_si512(a, b); }
+static PQK_INLINE int vs32_any(vs32 x) { return _mm512_test_epi32_mask(x, x) != 0; }
+
+/* Is a lane of a or of b NaN? */
+typedef __mmask16 vnan;
+static PQK_INLINE vnan vnan_none(void) { return 0; }
+static PQK_INLINE vnan vnan_or(vnan n, vf32 a, vf32 b)
+{
+    return (vnan)(n | _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q));
+}
+static PQK_INLINE int vnan_any(vnan n) { return n != 0; }
+
+/* Narrowing, with saturation. */
+static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b) { return _mm512_packs_epi32(a, b); }
+static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b) { return _mm512_packus_epi32(a, b); }
+static PQK_INLINE vs16 vs16_adds(vs16 a, vs16 b) { return _mm512_adds_epi16(a, b); }
+static PQK_INLINE v8 in_order_8(v8 x)
+{
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x);
+}
+static PQK_INLINE v8 vs8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm512_packs_epi16(ab, cd)); }
+static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm512_packus_epi16(ab, cd)); }
+static PQK_INLINE v8 v8_and(v8 x, int8_t mask) { return _mm512_and_si512(x, _mm512_set1_epi8(mask)); }
+
+/* Four elements of 16 bits: a, b, c, d each become VL elements in order. */
+static PQK_INLINE __m512i in_order_16(vs16 x)
+{
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), x);
+}
+static PQK_INLINE void v16_store(void *p, vs16 ab) { _mm512_storeu_si512(p, in_order_16(ab)); }
+static PQK_INLINE void v16_store_rows(char *const p[2], vs16 ab)
+{
+    const __m512i x = in_order_16(ab);
+    _mm256_storeu_si256((__m256i *)p[0], _mm512_castsi512_si256(x));
+    _mm256_storeu_si256((__m256i *)p[1], _mm512_extracti64x4_epi64(x, 1));
+}
+
+static PQK_INLINE void v8_store(void *p, v8 x) { _mm512_storeu_si512(p, x); }
+static PQK_INLINE void v8_store_rows(char *const p[4], v8 x)
+{
+    _mm_storeu_si128((__m128i *)p[0], _mm512_castsi512_si128(x));
+    _mm_storeu_si128((__m128i *)p[1], _mm512_extracti32x4_epi32(x, 1));
+    _mm_storeu_si128((__m128i *)p[2], _mm512_extracti32x4_epi32(x, 2));
+    _mm_storeu_si128((__m128i *)p[3], _mm512_extracti32x4_epi32(x, 3));
+}
+static PQK_INLINE void v8_store_part(void *p, int bytes, v8 x) { _mm512_mask_storeu_epi8(p, first_bytes(bytes), x); }
+
+/* Elements of 4 (or 2) bits, the first lowest: u8 x (1, 16) summed in pairs. */
+static PQK_INLINE __m256i pack_nibbles(v8 x)
+{
+    const __m512i low = _mm512_and_si512(x, _mm512_set1_epi8(15));
+    return _mm512_cvtepi16_epi8(_mm512_maddubs_epi16(low, _mm512_set1_epi16(0x1001)));
+}
+static PQK_INLINE __m128i pack_crumbs(v8 x)
+{
+    const __m512i low = _mm512_and_si512(x, _mm512_set1_epi8(3));
+    const __m512i pairs = _mm512_maddubs_epi16(low, _mm512_set1_epi16(0x0401));
+    return _mm512_cvtepi32_epi8(_mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00100001)));
+}
+static PQK_INLINE void v4_store(void *p, v8 x) { _mm256_storeu_si256(p, pack_nibbles(x)); }
+static PQK_INLINE void v2_store(void *p, v8 x) { _mm_storeu_si128(p, pack_crumbs(x)); }
+
+/* Widening: 4 VL elements to four vs32. */
+static PQK_INLINE vs32 vs32_load_s8(const void *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(p)); }
+static PQK_INLINE vs32 vs32_load_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }
+static PQK_INLINE vs32 vs32_load_s16(const void *p) { return _mm512_cvtepi16_epi32(_mm256_loadu_si256(p)); }
+static PQK_INLINE vs32 vs32_load_u16(const void *p) { return _mm512_cvtepu16_epi32(_mm256_loadu_si256(p)); }
+
+/* 4 VL bytes from 2 VL (or VL) bytes of nibbles (or crumbs), each in the low bits of its byte. */
+static PQK_INLINE void nibbles_to_bytes(void *bytes, const void *p)
+{
+    const __m512i x = _mm512_cvtepu8_epi16(_mm256_loadu_si256(p)); /* 0hl -> h in byte 1, l in byte 0 */
+    const __m512i spread = _mm512_or_si512(x, _mm512_slli_epi16(x, 4));
+    _mm512_storeu_si512(bytes, _mm512_and_si512(spread, _mm512_set1_epi8(15)));
+}
+static PQK_INLINE void crumbs_to_bytes(void *bytes, const void *p)
+{
+    const __m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); /* shift counts put crumb i into byte i */
+    const __m512i a = _mm512_or_si512(x, _mm512_slli_epi32(x, 12));     /* crumbs 2, 3 to bytes 2, 3 ... */
+    const __m512i b = _mm512_or_si512(a, _mm512_slli_epi32(a, 6));      /* ... 1 and 3 from 0 and 2 */
+    _mm512_storeu_si512(bytes, _mm512_and_si512(b, _mm512_set1_epi8(3)));
+}
+#endif
