@@ -34,6 +34,7 @@ int pqk_parse_thread_count(const char *text, int list)
     char *end;
     const long n = strtol(text, &end, 10); /* saturates: 10^30 is as many as possible */
     if (end == text || n < 1) return 0;
+    while (*end >= '0' && *end <= '9') ++end; /* musl stops where a long overflows */
     while (*end == ' ' || *end == '\t') ++end;
     if (*end != '\0' && !(list && *end == ',')) return 0;
     return clamp_count(n);

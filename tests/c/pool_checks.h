@@ -5,6 +5,11 @@
 #include <string.h>
 #include <time.h>
 
+#if defined(__has_feature) /* Clang */
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { SANITIZED = 1 };
 #else

@@ -38,7 +38,7 @@ static void enrol(void *context, size_t i)
     while (k < c->n && !pthread_equal(c->seen[k], pthread_self())) ++k;
     if (k == c->n && k < 64) c->seen[c->n++] = pthread_self();
     pthread_mutex_unlock(&c->lock);
-    for (volatile int spin = 0; spin < 2000; ++spin) {}
+    sleep_ms(1); /* time for every worker that is let in to come */
 }
 
 static void test_number_of_threads(void)
@@ -47,10 +47,12 @@ static void test_number_of_threads(void)
         struct meeting m = {.expected = n};
         pqk_pool_run(n, meet, &m, (int)n);
     }
-    for (int n = 1; n <= 8; ++n) { /* 15 workers are awake by now: fewer must be let in */
+    for (int n = 1; n <= 8; ++n) {
+        struct meeting m = {.expected = 16};
+        pqk_pool_run(16, meet, &m, 16); /* now 15 workers are awake: fewer must be let in */
         struct census c = {.lock = PTHREAD_MUTEX_INITIALIZER};
-        pqk_pool_run(400, enrol, &c, n);
-        check(c.n <= n, "at most max_threads threads work");
+        pqk_pool_run(48, enrol, &c, n);
+        check(c.n == n, "max_threads threads work, no more");
     }
 }
 

@@ -3,7 +3,8 @@
  *     python tests/c/build.py -o build/test_pool_processes tests/c/test_pool_processes.c
  *     build/test_pool_processes
  *
- * For POSIX systems.  Under ThreadSanitizer set TSAN_OPTIONS=die_after_fork=0: by default it forbids
+ * For POSIX systems; not for qemu-user 7.2, which aborts when the child of a threaded process starts
+ * a thread.  Under ThreadSanitizer set TSAN_OPTIONS=die_after_fork=0: by default it forbids
  * a forked child to start threads, which is what these tests are about.
  */
 #if !defined(_GNU_SOURCE)
@@ -95,6 +96,7 @@ static void test_exit_with_live_pool(void)
 /* No memory for stacks: fewer threads, the same work. */
 static void test_no_threads_to_be_had(void)
 {
+    enum { NOT_REFUSED = 2 };
     if (SANITIZED) return; /* their shadow memory does not fit under the limit */
     const pid_t child = fork();
     if (child == 0) {
@@ -104,9 +106,14 @@ static void test_no_threads_to_be_had(void)
         pthread_t t;
         const int refused = pthread_create(&t, NULL, keep_busy, NULL) != 0;
         const int ok = run_and_verify(1000, 64) && run_and_verify(1000, 64);
-        _exit(refused && ok ? 0 : 1);
+        _exit(!refused ? NOT_REFUSED : !ok);
     }
-    check(ended_well(child), "a run without new threads is complete");
+    int status = -1;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_REFUSED)
+        printf("(this system ignores RLIMIT_AS, as qemu-user does: not tested)\n");
+    else
+        check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a run without new threads is complete");
 }
 
 int main(void)
