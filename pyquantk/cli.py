@@ -84,7 +84,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         import pyquantk
 
-        parser.exit(message=f"pyquantk {pyquantk.__version__}\n")
+        print(f"pyquantk {pyquantk.__version__}")
+        parser.exit()
 
 
 class _Terminated(BaseException):

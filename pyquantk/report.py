@@ -191,4 +191,5 @@ def _name_rows(axes: Axes, tensors: Sequence[TensorReport]) -> None:
 
 
 def _printable(name: str) -> str:
-    return name.replace("$", r"\$")  # matplotlib reads $...$ as mathematics
+    # matplotlib reads $...$ as mathematics, and its font has neither control characters nor every script.
+    return name.encode("unicode_escape").decode("ascii").replace("$", r"\$")

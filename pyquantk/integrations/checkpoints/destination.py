@@ -45,7 +45,7 @@ def resolve_destination(checkpoint: Checkpoint, path: Path) -> Destination:
                 f"a checkpoint of {len(checkpoint.files)} shards needs a folder as output, not the file {path}"
             )
         (name,) = checkpoint.files
-        found = Destination(path.parent, {name: path}, _config_path(path), None, [])
+        found = Destination(path.parent, {name: path}, _config_path(path, checkpoint.directory), None, [])
     elif path.exists() and not path.is_dir():
         raise ValueError(f"the output must be a .safetensors file or a folder, and {path} is neither")
     else:
@@ -62,16 +62,17 @@ def resolve_destination(checkpoint: Checkpoint, path: Path) -> Destination:
     return found
 
 
-def _config_path(weights: Path) -> Path:
-    """config.json beside `weights`, unless that describes another, unquantized, model in the folder."""
+def _config_path(weights: Path, source: Path) -> Path:
+    """config.json beside `weights`, unless that name is, or would be taken for, the config of an unquantized model."""
+    own = weights.with_name(f"{weights.stem}.config.json")
     usual = weights.with_name("config.json")
+    if weights.parent.exists() and weights.parent.samefile(source):
+        return own
     if usual.exists():
         try:
-            taken = "quantization_config" not in read_json(usual)
+            return usual if "quantization_config" in read_json(usual) else own
         except CheckpointError:
-            taken = True
-        if taken:
-            return weights.with_name(f"{weights.stem}.config.json")
+            return own
     return usual
 
 

@@ -88,8 +88,8 @@ def quantize_checkpoint(
         A ``.safetensors`` file, a ``.safetensors.index.json`` or a folder with either. Every header is checked first.
     destination : path-like
         A ``.safetensors`` file (for a single-file source), or a folder, which then also receives the small
-        files of a source folder, such as the tokenizer. ``config.json`` is written beside the weights; beside the
-        config.json of an unquantized model it is called ``<file>.config.json``.
+        files of a source folder, such as the tokenizer. ``config.json`` is written beside the weights; in the
+        folder of the source, or of another unquantized model, it is called ``<file>.config.json``.
     dtype, axis, block_size, symmetric, include, exclude
         See `QuantizeOptions`.
     progress : callable, optional
@@ -177,7 +177,10 @@ class _Job:
             signal = energy(x)
             if not math.isfinite(signal):
                 raise _not_finite(file, info)
-            codes, scale, zero_point, error = quantizer(x)
+            try:
+                codes, scale, zero_point, error = quantizer(x)
+            except ValueError as reason:
+                raise CheckpointError(f"{file.path}: tensor {info.name!r} cannot be quantized: {reason}") from None
             writer.write(info.name, codes)
             meter.add(signal, energy(error), largest(error))
             scales.append(scale)
@@ -236,15 +239,17 @@ class _BlockQuantizer:
             self._error = np.empty(x.shape, np.float32)
         codes, error = self._codes[: len(x)], self._error[: len(x)]
         p = self._params or qk.choose_params(x, options.dtype, symmetric=options.symmetric, **where)
-        qk.quantize(x, p.scale, p.zero_point, dtype=options.dtype, out=codes, **where)
-        qk.dequantize(codes, p.scale, p.zero_point, out=error, **where)
-        np.subtract(error, x, out=error)
         scale = np.asarray(p.scale, np.float32).reshape(-1)
+        if not np.isfinite(scale).all():
+            raise ValueError("the distance from its least to its greatest weight overflows float32")
         zero_point = (
             np.zeros(scale.size, np.int8)
             if p.zero_point is None
             else np.asarray(p.zero_point).astype(np.int8).reshape(-1)
         )
+        qk.quantize(x, p.scale, p.zero_point, dtype=options.dtype, out=codes, **where)
+        qk.dequantize(codes, p.scale, p.zero_point, out=error, **where)
+        np.subtract(error, x, out=error)
         return _as_int8(codes), scale, zero_point, error
 
 
