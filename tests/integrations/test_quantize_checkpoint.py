@@ -216,7 +216,14 @@ def test_config_names_every_linear_module_that_stays(source, tmp_path):
         "quant_method": "compressed-tensors",
         "format": "int-quantized",
         "quantization_status": "compressed",
-        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights, "input_activations": activations}},
+        "config_groups": {
+            "group_0": {
+                "targets": ["Linear"],
+                "weights": weights,
+                "input_activations": activations,
+                "format": "int-quantized",
+            }
+        },
     }
 
 
@@ -247,8 +254,9 @@ def test_config_of_weight_only_forms(source, tmp_path, options, expected):
 def test_include_replaces_the_default_choice(source, tmp_path):
     report = quantize_checkpoint(source, tmp_path / "out", include=["embed*", "*.q.weight"], exclude=["nothing*"])
     assert sorted(t.name for t in report.tensors) == ["embed_tokens.weight", "layers.0.q.weight"]
-    group = json.loads((tmp_path / "out/config.json").read_text())["quantization_config"]["config_groups"]["group_0"]
-    assert group["targets"] == ["Linear", "embed_tokens"]
+    groups = json.loads((tmp_path / "out/config.json").read_text())["quantization_config"]["config_groups"]
+    assert {name: g["targets"] for name, g in groups.items()} == {"group_0": ["Linear"], "group_1": ["embed_tokens"]}
+    assert groups["group_1"]["input_activations"] is None  # its inputs are indices
 
 
 class TestWhereItGoes:

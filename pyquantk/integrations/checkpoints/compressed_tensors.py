@@ -53,12 +53,20 @@ def quantization_config(
     activations = None
     if options.symmetric and options.bits == 8 and options.strategy == "channel":
         activations = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "token", "dynamic": True}
-    # Embeddings are quantized only on demand; "Linear" does not reach them, their names do.
-    targets = ["Linear", *sorted(m for m in modules if is_embedding(m))]
+    groups = {"group_0": _group(["Linear"], weights, activations)}
+    embeddings = sorted(m for m in modules if is_embedding(m))
+    if embeddings:
+        # Quantized on demand only. "Linear" does not reach them, their names do; their inputs are indices.
+        groups["group_1"] = _group(embeddings, weights, None)
     return {
         "quant_method": "compressed-tensors",
         "format": "int-quantized",
         "quantization_status": "compressed",
         "ignore": ignore,
-        "config_groups": {"group_0": {"targets": targets, "weights": weights, "input_activations": activations}},
+        "config_groups": groups,
     }
+
+
+def _group(targets: list[str], weights: dict[str, Any], activations: dict[str, Any] | None) -> dict[str, Any]:
+    # The format is repeated in each group: readers take weight-only groups without one for pack-quantized.
+    return {"targets": targets, "weights": weights, "input_activations": activations, "format": "int-quantized"}
