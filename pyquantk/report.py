@@ -58,7 +58,8 @@ def write_report(
             "scales.png": _scale_spread(report.tensors, {name: scale for name, (scale, _) in params.items()}),
         }
     for name, figure in figures.items():
-        FigureCanvasAgg(figure).print_png(directory / name)
+        FigureCanvasAgg(figure)  # attaches itself; without it savefig would ask for the user's backend
+        figure.savefig(directory / name)
     return [directory / name for name in figures]
 
 

@@ -233,22 +233,20 @@ class _BlockQuantizer:
     def __call__(
         self, x: np.ndarray[Any, np.dtype[np.float32]]
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.float32]]]:
-        options, where = self._options, {"axis": self._axis, "block_size": self._options.block_size}
+        options, axis, block = self._options, self._axis, self._options.block_size
         if len(self._codes) < len(x):
             self._codes = np.empty(x.shape, self._codes.dtype)
             self._error = np.empty(x.shape, np.float32)
         codes, error = self._codes[: len(x)], self._error[: len(x)]
-        p = self._params or qk.choose_params(x, options.dtype, symmetric=options.symmetric, **where)
+        p = self._params or qk.choose_params(x, options.dtype, symmetric=options.symmetric, axis=axis, block_size=block)
         scale = np.asarray(p.scale, np.float32).reshape(-1)
-        if not np.isfinite(scale).all():
-            raise ValueError("the distance from its least to its greatest weight overflows float32")
         zero_point = (
             np.zeros(scale.size, np.int8)
             if p.zero_point is None
             else np.asarray(p.zero_point).astype(np.int8).reshape(-1)
         )
-        qk.quantize(x, p.scale, p.zero_point, dtype=options.dtype, out=codes, **where)
-        qk.dequantize(codes, p.scale, p.zero_point, out=error, **where)
+        qk.quantize(x, p.scale, p.zero_point, dtype=options.dtype, axis=axis, block_size=block, out=codes)
+        qk.dequantize(codes, p.scale, p.zero_point, axis=axis, block_size=block, out=error)
         np.subtract(error, x, out=error)
         return _as_int8(codes), scale, zero_point, error
 
@@ -257,9 +255,10 @@ def _as_int8(codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int8]]:
     """Codes with their sign in all eight bits; ml_dtypes leaves the high four of an int4 undefined."""
     if codes.dtype == np.int8:
         return codes
-    raw = codes.view(np.int8)
+    raw: np.ndarray[Any, np.dtype[np.int8]] = codes.view(np.int8)
     np.left_shift(raw, 4, out=raw)
-    return np.right_shift(raw, 4, out=raw)
+    np.right_shift(raw, 4, out=raw)
+    return raw
 
 
 def _not_finite(file: SafetensorsFile, info: TensorInfo) -> CheckpointError:

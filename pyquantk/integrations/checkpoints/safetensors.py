@@ -196,7 +196,7 @@ class SafetensorsWriter:
     def write(self, name: str, data: np.ndarray[Any, Any]) -> None:
         """Append the bytes of C-contiguous `data` to tensor `name`."""
         info, done = self._tensors[name], self._written[name]
-        piece = memoryview(data.reshape(-1).view(np.uint8)) if data.size else memoryview(b"")
+        piece = data.reshape(-1).view(np.uint8).data if data.size else memoryview(b"")
         if done + len(piece) > info.nbytes:
             raise ValueError(f"data for tensor {name!r} exceeds its {info.nbytes} bytes")
         self._file.write_at(self._start + info.begin + done, piece)
