@@ -85,7 +85,8 @@ def test_rows_and_pieces_cover_a_tensor_larger_than_the_window(tmp_path):
     write(tmp_path / "a.safetensors", [("x", "I64", array)])
     with SafetensorsFile(tmp_path / "a.safetensors") as file:
         np.testing.assert_array_equal(np.concatenate(list(file.rows("x", 100))), array)
-        assert b"".join(p.tobytes() for p in file.pieces("x", 1_000_003)) == array.tobytes()
+        for first in (0, 1, 1_000_000, array.nbytes):
+            assert b"".join(p.tobytes() for p in file.pieces("x", 1_000_003, first)) == array.tobytes()
 
 
 def test_every_tensor_is_aligned_for_its_dtype(tmp_path):

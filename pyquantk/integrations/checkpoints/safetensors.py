@@ -121,12 +121,12 @@ class SafetensorsFile:
                 self._release(info, released, done)
                 released = done
 
-    def pieces(self, name: str, step: int) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
-        """The bytes of tensor `name`, `step` at a time, on the same terms as `rows`."""
+    def pieces(self, name: str, step: int, first: int = 0) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
+        """The bytes of tensor `name`, `first` of them and then `step` at a time, on the same terms as `rows`."""
         data, info = self.raw(name), self.tensors[name]
-        released = 0
-        for begin in range(0, len(data), step):
-            end = min(begin + step, len(data))
+        released = end = 0
+        while end < len(data):
+            begin, end = end, min(end + (first if first and not end else step), len(data))
             yield data[begin:end]
             if end - released >= _WINDOW or end == len(data):
                 self._release(info, released, end)
@@ -201,6 +201,10 @@ class SafetensorsWriter:
             raise ValueError(f"data for tensor {name!r} exceeds its {info.nbytes} bytes")
         self._file.write_at(self._start + info.begin + done, piece)
         self._written[name] = done + len(piece)
+
+    def to_boundary(self, name: str, step: int) -> int:
+        """Bytes from the start of tensor `name` to the next multiple of `step` in the file."""
+        return -(self._start + self._tensors[name].begin) % step
 
     def __enter__(self) -> SafetensorsWriter:
         return self
