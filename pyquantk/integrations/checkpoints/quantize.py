@@ -114,8 +114,7 @@ def quantize_checkpoint(
     options = QuantizeOptions(dtype, axis, block_size, symmetric, tuple(include), tuple(exclude))
     start = time.perf_counter()
     with open_checkpoint(source) as checkpoint, StagedFiles() as files:
-        if checkpoint.config is not None and "quantization_config" in checkpoint.config:
-            raise CheckpointError(f"{checkpoint.directory / 'config.json'}: the checkpoint is quantized already")
+        checkpoint.check_quantizable()
         chosen = plan(checkpoint.tensors, options, str(checkpoint.path))
         where = resolve_destination(checkpoint, Path(destination))
         report = _Job(checkpoint, chosen, options, files, progress or (lambda name, nbytes: None)).run(where)

@@ -16,6 +16,9 @@ __all__ = ["Checkpoint", "open_checkpoint"]
 
 _INDEX = "model.safetensors.index.json"
 _MAX_JSON_BYTES = 100_000_000
+# Models whose linear weights are (inputs, outputs), in a module that compressed-tensors does not know: readers would
+# take the codes for floats without a word.
+_TRANSPOSED = frozenset({"decision_transformer", "gpt2", "imagegpt", "openai-gpt"})
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,17 @@ class Checkpoint:
     @property
     def nbytes(self) -> int:
         return sum(file.nbytes for file in self.files.values())
+
+    def check_quantizable(self) -> None:
+        """Raise `CheckpointError` for a model that the int-quantized layout cannot hold."""
+        config = self.config or {}
+        if "quantization_config" in config:
+            raise CheckpointError(f"{self.directory / 'config.json'}: the checkpoint is quantized already")
+        if config.get("model_type") in _TRANSPOSED:
+            raise CheckpointError(
+                f"{self.directory / 'config.json'}: models of type {config['model_type']} store their weights "
+                "transposed, which the int-quantized layout cannot express"
+            )
 
     def __enter__(self) -> Checkpoint:
         return self
