@@ -233,6 +233,15 @@ def test_config_names_every_linear_module_that_stays(source, tmp_path):
     }
 
 
+@pytest.mark.parametrize("value", [[], {}, 3, None, "\ud800", [3, None]], ids=ascii)
+def test_strange_configs_pass_through(source, tmp_path, value):
+    strange = {"architectures": value, "model_type": value, "x": value}
+    (source / "config.json").write_text(json.dumps(strange))
+    quantize_checkpoint(source, tmp_path / "out")
+    found = json.loads((tmp_path / "out/config.json").read_text())
+    assert {name: found[name] for name in strange} == strange
+
+
 def test_config_ignores_a_tied_head(source, tmp_path):
     arrays = model()
     del arrays["lm_head.weight"]

@@ -37,8 +37,10 @@ def quantization_config(
     kept = [t.name for t in tensors.values() if is_quantizable(t) and t.name not in chosen]
     ignore = [name.removesuffix(".weight") for name in kept if not is_embedding(name)]
     # A head that shares the embedding's storage is not in the file, but it is a linear module of the model.
-    architectures = (config or {}).get("architectures") or []
-    generates = any(str(a).endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for a in architectures)
+    architectures = (config or {}).get("architectures")
+    generates = isinstance(architectures, list) and any(
+        str(a).endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for a in architectures
+    )
     if generates and not any(name.rpartition(".")[2] == "lm_head" for name in [*modules, *ignore]):
         ignore.append("re:.*lm_head")
     weights: dict[str, Any] = {

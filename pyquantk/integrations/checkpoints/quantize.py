@@ -212,14 +212,14 @@ class _Job:
             self._files.copy(original, copy)
         config = dict(checkpoint.config or {})
         config["quantization_config"] = quantization_config(checkpoint.tensors, self._chosen, self._options, config)
-        self._files.write_text(where.config, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        self._files.write_text(where.config, json.dumps(config, indent=2) + "\n")
         if where.index is not None and checkpoint.index is not None:
             # Last: readers start here, so it must not name what is not there yet.
             weights = {t[0]: shard for shard, tensors in outputs.items() for t in tensors}
             size = sum(_data_bytes(tensors) for tensors in outputs.values())
             metadata = {**checkpoint.index.get("metadata", {}), "total_size": size}
             index = {**checkpoint.index, "metadata": metadata, "weight_map": dict(sorted(weights.items()))}
-            self._files.write_text(where.index, json.dumps(index, indent=2, ensure_ascii=False) + "\n")
+            self._files.write_text(where.index, json.dumps(index, indent=2) + "\n")
 
 
 class _BlockQuantizer:

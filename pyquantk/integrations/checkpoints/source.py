@@ -57,7 +57,7 @@ class Checkpoint:
         config = self.config or {}
         if "quantization_config" in config:
             raise CheckpointError(f"{self.directory / 'config.json'}: the checkpoint is quantized already")
-        if config.get("model_type") in _TRANSPOSED:
+        if str(config.get("model_type")) in _TRANSPOSED:
             raise CheckpointError(
                 f"{self.directory / 'config.json'}: models of type {config['model_type']} store their weights "
                 "transposed, which the int-quantized layout cannot express"
