@@ -32,7 +32,13 @@ static PQK_INLINE void store_128(void *p, uint8x16_t x) { vst1q_u8((uint8_t *)p,
 static PQK_INLINE void store_64(void *p, uint8x8_t x) { vst1_u8((uint8_t *)p, x); }
 static PQK_INLINE void store_32(void *p, uint32_t x) { memcpy(p, &x, sizeof x); }
 
+#if defined(_MSC_VER) && !defined(__clang__) /* knows no reinterpretation of float16x4_t, and needs none */
+static PQK_INLINE vf32 f16_to_f32(uint8x8_t x) { return vcvt_f32_f16(x); }
+static PQK_INLINE uint8x8_t f32_to_f16(vf32 x) { return vcvt_f16_f32(x); }
+#else
 static PQK_INLINE vf32 f16_to_f32(uint8x8_t x) { return vcvt_f32_f16(vreinterpret_f16_u8(x)); }
+static PQK_INLINE uint8x8_t f32_to_f16(vf32 x) { return vreinterpret_u8_f16(vcvt_f16_f32(x)); }
+#endif
 static PQK_INLINE vf32 bf16_to_f32(uint8x8_t x)
 {
     return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(vreinterpret_u16_u8(x)), 16));
@@ -56,7 +62,6 @@ static PQK_INLINE vf32 vf32_load_f32_part(const void *p, int m)
 static PQK_INLINE vf32 vf32_load_f16_part(const void *p, int m) { return f16_to_f32(load_16_part(p, m)); }
 static PQK_INLINE vf32 vf32_load_bf16_part(const void *p, int m) { return bf16_to_f32(load_16_part(p, m)); }
 
-static PQK_INLINE uint8x8_t f32_to_f16(vf32 x) { return vreinterpret_u8_f16(vcvt_f16_f32(x)); }
 static PQK_INLINE uint8x8_t f32_to_bf16(vf32 x)
 {
     /* Adds half a unit, less one where the kept part is even; BFCVTN is no part of base AdvSIMD. */
@@ -102,6 +107,8 @@ static PQK_INLINE vf32 vf32_fnma(vf32 a, vf32 b, vf32 c) { return vfmsq_f32(c, a
 /* The second operand when one is NaN: FMIN would give NaN, and so would FMINNM where that NaN is signaling. */
 static PQK_INLINE vf32 vf32_min(vf32 a, vf32 b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static PQK_INLINE vf32 vf32_max(vf32 a, vf32 b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+static PQK_INLINE float vf32_reduce_min(vf32 x) { return vminvq_f32(x); }
+static PQK_INLINE float vf32_reduce_max(vf32 x) { return vmaxvq_f32(x); }
 
 static PQK_INLINE vf32 vf32_clamp(vf32 x, vf32 lo, vf32 hi) { return vminq_f32(vf32_max(x, lo), hi); }
 /* FCVTNS makes 0 of a NaN, so nothing may be left to it. */
@@ -112,10 +119,6 @@ static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign)
 {
     return vbslq_f32(vdupq_n_u32(0x80000000), sign, magnitude);
 }
-static PQK_INLINE vf32 vf32_select_unordered(vf32 x, vf32 otherwise)
-{
-    return vbslq_f32(vceqq_f32(x, x), x, otherwise);
-}
 
 static PQK_INLINE vs32 vs32_set1(int32_t x) { return vdupq_n_s32(x); }
 static PQK_INLINE vs32 vs32_load(const int32_t *p) { return vld1q_s32(p); }
@@ -125,6 +128,7 @@ static PQK_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return vsubq_s32(a, b); }
 static PQK_INLINE vs32 vs32_max(vs32 a, vs32 b) { return vmaxq_s32(a, b); }
 static PQK_INLINE vs32 vs32_min(vs32 a, vs32 b) { return vminq_s32(a, b); }
 static PQK_INLINE vs32 vs32_round(vf32 x) { return vcvtnq_s32_f32(x); }
+static PQK_INLINE vs32 vs32_truncate(vf32 x) { return vcvtq_s32_f32(x); }
 static PQK_INLINE vf32 vf32_from_s32(vs32 x) { return vcvtq_f32_s32(x); }
 static PQK_INLINE vs32 vs32_bits(vf32 x) { return vreinterpretq_s32_f32(x); }
 static PQK_INLINE vs32 vs32_and(vs32 a, vs32 b) { return vandq_s32(a, b); }
@@ -137,15 +141,6 @@ static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi)
     return vreinterpretq_s32_u32(vmvnq_u32(vandq_u32(vcgeq_f32(x, lo), vcleq_f32(x, hi))));
 }
 static PQK_INLINE int vs32_any(vs32 x) { return vmaxvq_u32(vreinterpretq_u32_s32(x)) != 0; }
-
-/* Is a lane of a or of b NaN? */
-typedef uint32x4_t vnan;
-static PQK_INLINE vnan vnan_none(void) { return vdupq_n_u32(0); }
-static PQK_INLINE vnan vnan_or(vnan n, vf32 a, vf32 b)
-{
-    return vornq_u32(n, vandq_u32(vceqq_f32(a, a), vceqq_f32(b, b)));
-}
-static PQK_INLINE int vnan_any(vnan n) { return vmaxvq_u32(n) != 0; }
 
 /* Narrowing, with saturation. */
 static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b) { return vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)); }
@@ -160,6 +155,7 @@ static PQK_INLINE v8 vs8_pack2(vs16 ab, vs16 cd)
 }
 static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return vcombine_u8(vqmovun_s16(ab), vqmovun_s16(cd)); }
 static PQK_INLINE v8 v8_and(v8 x, int8_t mask) { return vandq_u8(x, vdupq_n_u8((uint8_t)mask)); }
+static PQK_INLINE v8 v8_xor(v8 x, int8_t bits) { return veorq_u8(x, vdupq_n_u8((uint8_t)bits)); }
 
 static PQK_INLINE void v16_store(void *p, vs16 ab) { store_128(p, vreinterpretq_u8_s16(ab)); }
 static PQK_INLINE void v16_store_rows(char *const p[2], vs16 ab)
@@ -209,17 +205,24 @@ static PQK_INLINE vs32 vs32_load_u16(const void *p)
     return vreinterpretq_s32_u32(vmovl_u16(vreinterpret_u16_u8(load_64(p))));
 }
 
-/* 4 VL bytes from 2 VL (or VL) bytes of nibbles (or crumbs), each in the low bits of its byte. */
-static PQK_INLINE void nibbles_to_bytes(void *bytes, const void *p)
+/* 4 VL bytes; elements of 4 (or 2) bits each come to the low bits of a byte of their own. */
+static PQK_INLINE v8 v8_load(const void *p) { return load_128(p); }
+static PQK_INLINE v8 v8_load_nibbles(const void *p)
 {
     const uint8x8_t x = load_64(p), low = vand_u8(x, vdup_n_u8(15)), high = vshr_n_u8(x, 4);
-    store_128(bytes, vcombine_u8(vzip1_u8(low, high), vzip2_u8(low, high)));
+    return vcombine_u8(vzip1_u8(low, high), vzip2_u8(low, high));
 }
-static PQK_INLINE void crumbs_to_bytes(void *bytes, const void *p)
+static PQK_INLINE v8 v8_load_crumbs(const void *p)
 {
-    const uint8x8_t twice = vzip1_u8(load_32(p), load_32(p)); /* 00112233 */
+    const uint8x8_t x = load_32(p), twice = vzip1_u8(x, x); /* 00112233 */
     const uint8x16_t fourfold = vcombine_u8(vzip1_u8(twice, twice), vzip2_u8(twice, twice));
     const int8x16_t counts = vreinterpretq_s8_u32(vdupq_n_u32(0xfafcfe00)); /* 0, -2, -4, -6: to the right */
-    store_128(bytes, vandq_u8(vshlq_u8(fourfold, counts), vdupq_n_u8(3)));
+    return vandq_u8(vshlq_u8(fourfold, counts), vdupq_n_u8(3));
+}
+/* Bytes v VL ... v VL + VL - 1. */
+static PQK_INLINE vs32 vs32_from_u8(v8 x, int v)
+{
+    const uint16x8_t half = vmovl_u8(v < 2 ? vget_low_u8(x) : vget_high_u8(x));
+    return vreinterpretq_s32_u32(vmovl_u16(v % 2 ? vget_high_u16(half) : vget_low_u16(half)));
 }
 #endif
