@@ -8,7 +8,6 @@ PYQUANTK_SANITIZE  a value for -fsanitize=, e.g. address,undefined
 """
 
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -28,22 +27,6 @@ import build_rules  # noqa: E402
 
 # A free-threaded CPython has no limited API that Cython could target (abi3t).
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
-
-
-def target_machine() -> str:
-    """The architecture built for, which in a cross build is not the one we run on."""
-    platform = sysconfig.get_platform()  # linux-x86_64, macosx-11.0-arm64, win-amd64, ...
-    if platform.endswith("universal2"):
-        flags = os.environ.get("ARCHFLAGS", "")
-        archs = re.findall(r"-arch\s+(\S+)", flags)
-        if len(archs) != 1:
-            raise SystemExit(
-                "pyquantk is built for one architecture at a time and this Python is universal2 (arm64 and x86_64): "
-                f'set ARCHFLAGS to "-arch arm64" or "-arch x86_64" and build again (ARCHFLAGS is {flags!r})'
-            )
-        # The wheel's tag must name what is inside it.
-        platform = os.environ["_PYTHON_HOST_PLATFORM"] = platform.replace("universal2", archs[0])
-    return build_rules.machine_of(platform.rpartition("-")[2])
 
 
 class BuildExt(build_ext):
@@ -70,7 +53,10 @@ class BuildExt(build_ext):
                 ext.extra_link_args.append("-pthread")
                 ext.libraries.append("m")
 
-        machine = target_machine()
+        platform = sysconfig.get_platform()  # linux-x86_64, macosx-11.0-arm64, win-amd64, ...
+        machine, exact = build_rules.target(platform, os.environ.get("ARCHFLAGS", ""))
+        if exact != platform:
+            os.environ["_PYTHON_HOST_PLATFORM"] = exact  # so that the wheel's tag names what is inside it
         found = build_rules.sources(CSRC, machine, build_rules.MSVC if msvc else build_rules.GCC)
         with ThreadPoolExecutor(self.parallel) as pool:
             objects = list(pool.map(lambda item: self.compile_one(machine, item[0], item[1] + extra), found))

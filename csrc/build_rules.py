@@ -44,6 +44,22 @@ def machine_of(name: str) -> str:
     return MACHINES.get(name.lower(), name.lower())
 
 
+def target(platform: str, archflags: str = "") -> tuple[str, str]:
+    """(our machine, platform) that an extension is built for, of sysconfig.get_platform() and $ARCHFLAGS.
+
+    In a cross build that is not what we run on.  A universal2 Python becomes the one architecture of ARCHFLAGS.
+    """
+    if platform.endswith("universal2"):
+        archs = re.findall(r"-arch\s+(\S+)", archflags)
+        if len(archs) != 1:
+            raise SystemExit(
+                "pyquantk is built for one architecture at a time and this Python is universal2 (arm64 and x86_64): "
+                f'set ARCHFLAGS to "-arch arm64" or "-arch x86_64" and build again (ARCHFLAGS is {archflags!r})'
+            )
+        platform = platform.replace("universal2", archs[0])
+    return machine_of(platform.rpartition("-")[2]), platform
+
+
 def sources(csrc: Path, machine: str, column: int) -> list[tuple[Path, list[str]]]:
     """Each C file of the library that this machine can use, with all its flags."""
     here = ISA_FLAGS.get(machine, {})
