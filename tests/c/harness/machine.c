@@ -1,0 +1,152 @@
+/* machine.c -- what the CPU's state should look like after a kernel, faults, and the clock. */
+#if !defined(_WIN32)
+#define _DEFAULT_SOURCE 1
+#endif
+#include "core/fpenv.h"
+#include "core/macros.h"
+#include "harness.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const char *machine_running = "no kernel";
+char machine_case[256];
+
+/* ---- the floating-point control word: all but the sticky exception flags, which arithmetic may set */
+
+static uint64_t control_word(void)
+{
+#if defined(PQK_X86)
+    return _mm_getcsr() & ~(uint32_t)PQK_MXCSR_FLAGS;
+#elif defined(PQK_ARM64)
+    return pqk_get_fpcr();
+#else
+    return 0;
+#endif
+}
+static uint64_t control_before;
+
+/* ---- upper halves: code after a kernel that leaves them dirty pays on each SSE instruction.  XGETBV(1) tells
+ * which states are in use; whether it does so on this machine is tried first. */
+
+#if defined(PQK_X86) && defined(__GNUC__)
+#include <cpuid.h>
+
+enum { AVX_STATE = 1 << 2, ZMM_HIGH_STATE = 1 << 6 };
+static bool can_see_uppers;
+
+static uint32_t states_in_use(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(1));
+    return low;
+}
+static void clear_uppers(void) { __asm__ volatile("vzeroupper" ::: "xmm0", "xmm1", "xmm2", "xmm3"); }
+static void dirty_uppers(void)
+{
+    __asm__ volatile("vpcmpeqd %%xmm0, %%xmm0, %%xmm0\n\tvinsertf128 $1, %%xmm0, %%ymm0, %%ymm0" ::: "xmm0");
+}
+static bool try_to_see_uppers(void)
+{
+    unsigned a, b, c, d;
+    if (!(pqk_cpu_features() & PQK_AVX2)) return false;
+    if (!__get_cpuid_count(13, 1, &a, &b, &c, &d) || !(a & 4)) return false;
+    dirty_uppers();
+    const bool seen_dirty = states_in_use() & AVX_STATE;
+    clear_uppers();
+    return seen_dirty && !(states_in_use() & AVX_STATE);
+}
+static bool uppers_clean(void) { return !can_see_uppers || !(states_in_use() & (AVX_STATE | ZMM_HIGH_STATE)); }
+#else
+enum { can_see_uppers = 0 };
+static void clear_uppers(void) {}
+static bool uppers_clean(void) { return true; }
+#endif
+
+void machine_before_kernel(void)
+{
+    if (can_see_uppers) clear_uppers();
+    control_before = control_word();
+}
+
+const char *machine_after_kernel(void)
+{
+    if (!uppers_clean()) return "left the upper halves of vector registers in use (no VZEROUPPER)";
+    if (control_word() != control_before) return "changed the floating-point control word";
+    return NULL;
+}
+
+const char *machine_notes(void)
+{
+#if defined(PQK_X86)
+    return can_see_uppers ? "upper halves of registers watched" : "upper halves not watched: XGETBV(1) does not tell";
+#else
+    return "no upper halves of registers on this CPU";
+#endif
+}
+
+/* ---- faults */
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(_WIN32)
+#include <unistd.h>
+
+static void say(const char *text)
+{
+    if (write(2, text, strlen(text)) < 0) _exit(3);
+}
+static void on_fault(int signal_number)
+{
+    say(signal_number == SIGILL   ? "\nFAILED: illegal instruction in "
+        : signal_number == SIGFPE ? "\nFAILED: floating-point or integer trap in "
+                                  : "\nFAILED: read or wrote outside an array: ");
+    say(machine_running);
+    say("\n  ");
+    say(machine_case);
+    say("\n");
+    _exit(3);
+}
+static void catch_faults(void)
+{
+    static char stack[64 << 10]; /* of its own: a fault may be an overflow of the other one */
+    const stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
+    sigaltstack(&alternative, NULL);
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_fault;
+    action.sa_flags = SA_ONSTACK;
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; ++i) sigaction(signals[i], &action, NULL);
+}
+#else
+static void catch_faults(void) {} /* the sanitizer, or the system's dialogue, says more */
+#endif
+
+void machine_init(void)
+{
+#if defined(PQK_X86) && defined(__GNUC__)
+    can_see_uppers = try_to_see_uppers();
+#endif
+    catch_faults();
+}
+
+/* ---- clock */
+
+#if defined(PQK_X86) && defined(__GNUC__)
+const char *const machine_clock_unit = "TSC cycles";
+double machine_clock(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdtscp" : "=a"(low), "=d"(high)::"rcx");
+    return (double)((uint64_t)high << 32 | low);
+}
+#else
+const char *const machine_clock_unit = "ns";
+double machine_clock(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+#endif
