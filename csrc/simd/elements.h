@@ -47,13 +47,20 @@ static PQK_INLINE void load_float_block(vf32 x[4], const char *p, int m, pqk_typ
     }
 }
 
-/* Where integers go.  The types that quantize writes fall into these: N8 is S4, U4, S2, U2 one a byte, N4 and N2
+/* Integers in memory, S32 only to be read.  N8 is S4, U4, S2, U2 one a byte, N4 and N2
  * are their packed forms; sign does not matter to the last three, which keep the low bits. */
-enum integer_kind { KIND_S8, KIND_U8, KIND_N8, KIND_S16, KIND_U16, KIND_N4, KIND_N2 };
+enum integer_kind { KIND_S8, KIND_U8, KIND_N8, KIND_S16, KIND_U16, KIND_N4, KIND_N2, KIND_S32 };
 
 static PQK_INLINE int kind_bits(enum integer_kind kind)
 {
-    return kind == KIND_S16 || kind == KIND_U16 ? 16 : kind == KIND_N4 ? 4 : kind == KIND_N2 ? 2 : 8;
+    switch (kind) {
+    case KIND_S32: return 32;
+    case KIND_S16:
+    case KIND_U16: return 16;
+    case KIND_N4: return 4;
+    case KIND_N2: return 2;
+    default: return 8;
+    }
 }
 
 /* Four vectors and their zero points to 4 VL bytes: the sum is made in saturating 16-bit lanes. */
@@ -113,6 +120,58 @@ static PQK_INLINE void store_integer_rows(char *const p[4], const vs32 q[4], vs3
         const size_t bytes = (size_t)(VL * kind_bits(kind) / 8);
         store_integers(block, q, zs, kind, mask);
         unrolled_for (int r = 0; r < 4; ++r) memcpy(p[r], block + (size_t)r * bytes, bytes);
+    }
+}
+
+/* Kinds whose vectors can be loaded one by one; the narrow ones come in blocks of 4 VL. */
+static PQK_INLINE bool kind_is_plain(enum integer_kind kind)
+{
+    return kind != KIND_N8 && kind != KIND_N4 && kind != KIND_N2;
+}
+
+/* VL integers of a plain kind. */
+static PQK_INLINE vs32 load_integer(const char *p, enum integer_kind kind)
+{
+    switch (kind) {
+    case KIND_S8: return vs32_load_s8(p);
+    case KIND_U8: return vs32_load_u8(p);
+    case KIND_S16: return vs32_load_s16(p);
+    case KIND_U16: return vs32_load_u16(p);
+    default: return vs32_bits(vf32_load_f32(p)); /* S32 at any alignment */
+    }
+}
+
+/* 4 VL integers.  Those of a narrow kind come without their sign: `mask` keeps the bits of an element, and `flip`,
+ * its sign bit or 0, makes x ^ flip from x, which is x + flip modulo the mask; the caller's zero point is to have
+ * the same flip added. */
+static PQK_INLINE void load_integers(vs32 q[4], const char *p, enum integer_kind kind, int8_t mask, int8_t flip)
+{
+    if (kind_is_plain(kind)) {
+        unrolled_for (int v = 0; v < 4; ++v) q[v] = load_integer(p + v * VL * kind_bits(kind) / 8, kind);
+        return;
+    }
+    const v8 raw = kind == KIND_N8   ? v8_and(v8_load(p), mask)
+                   : kind == KIND_N4 ? v8_load_nibbles(p)
+                                     : v8_load_crumbs(p);
+    const v8 bytes = v8_xor(raw, flip);
+    unrolled_for (int v = 0; v < 4; ++v) q[v] = vs32_from_u8(bytes, v);
+}
+
+/* The first m of them, and integers without meaning. */
+static PQK_INLINE void load_integers_part(vs32 q[4], const char *p, int m, enum integer_kind kind, int8_t mask,
+                                          int8_t flip)
+{
+    PQK_ALIGNED(64) char block[16 * VL] = {0};
+    memcpy(block, p, (size_t)(m * kind_bits(kind) + 7) / 8);
+    load_integers(q, block, kind, mask, flip);
+}
+
+static PQK_INLINE void store_float_block(char *p, const vf32 x[4], int m, pqk_type type)
+{
+    unrolled_for (int v = 0; v < 4; ++v) {
+        char *at = p + v * VL * float_size(type);
+        if (part_of(m, v) == VL) store_float(at, x[v], type);
+        else if (part_of(m, v)) store_float_part(at, part_of(m, v), x[v], type);
     }
 }
 

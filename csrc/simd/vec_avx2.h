@@ -81,6 +81,18 @@ static PQK_INLINE vf32 vf32_fnma(vf32 a, vf32 b, vf32 c) { return _mm256_fnmadd_
 /* MAXPS and MINPS return their second operand when one is NaN. */
 static PQK_INLINE vf32 vf32_min(vf32 a, vf32 b) { return _mm256_min_ps(a, b); }
 static PQK_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm256_max_ps(a, b); }
+static PQK_INLINE float vf32_reduce_min(vf32 x)
+{
+    __m128 y = _mm_min_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    y = _mm_min_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_min_ss(y, _mm_movehdup_ps(y)));
+}
+static PQK_INLINE float vf32_reduce_max(vf32 x)
+{
+    __m128 y = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    y = _mm_max_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_max_ss(y, _mm_movehdup_ps(y)));
+}
 static PQK_INLINE vf32 vf32_clamp(vf32 x, vf32 lo, vf32 hi) { return _mm256_min_ps(_mm256_max_ps(x, lo), hi); }
 static PQK_INLINE vf32 vf32_guard(vf32 x, vf32 lo, vf32 hi) { return (void)lo, _mm256_min_ps(hi, x); }
 
@@ -88,10 +100,6 @@ static PQK_INLINE vf32 vf32_trunc(vf32 x) { return _mm256_round_ps(x, _MM_FROUND
 static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign) /* magnitude >= 0 */
 {
     return _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
-}
-static PQK_INLINE vf32 vf32_select_unordered(vf32 x, vf32 otherwise)
-{
-    return _mm256_blendv_ps(x, otherwise, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
 }
 
 static PQK_INLINE vs32 vs32_set1(int32_t x) { return _mm256_set1_epi32(x); }
@@ -102,6 +110,7 @@ static PQK_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return _mm256_sub_epi32(a, b);
 static PQK_INLINE vs32 vs32_max(vs32 a, vs32 b) { return _mm256_max_epi32(a, b); }
 static PQK_INLINE vs32 vs32_min(vs32 a, vs32 b) { return _mm256_min_epi32(a, b); }
 static PQK_INLINE vs32 vs32_round(vf32 x) { return _mm256_cvtps_epi32(x); }
+static PQK_INLINE vs32 vs32_truncate(vf32 x) { return _mm256_cvttps_epi32(x); }
 static PQK_INLINE vf32 vf32_from_s32(vs32 x) { return _mm256_cvtepi32_ps(x); }
 static PQK_INLINE vs32 vs32_bits(vf32 x) { return _mm256_castps_si256(x); }
 static PQK_INLINE vs32 vs32_and(vs32 a, vs32 b) { return _mm256_and_si256(a, b); }
@@ -116,12 +125,6 @@ static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi)
 }
 static PQK_INLINE int vs32_any(vs32 x) { return !_mm256_testz_si256(x, x); }
 
-/* Is a lane of a or of b NaN? */
-typedef __m256 vnan;
-static PQK_INLINE vnan vnan_none(void) { return _mm256_setzero_ps(); }
-static PQK_INLINE vnan vnan_or(vnan n, vf32 a, vf32 b) { return _mm256_or_ps(n, _mm256_cmp_ps(a, b, _CMP_UNORD_Q)); }
-static PQK_INLINE int vnan_any(vnan n) { return _mm256_movemask_ps(n) != 0; }
-
 /* Narrowing, with saturation. */
 static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b) { return _mm256_packs_epi32(a, b); }
 static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b) { return _mm256_packus_epi32(a, b); }
@@ -133,6 +136,8 @@ static PQK_INLINE v8 in_order_8(__m256i x) /* from a0-3 b0-3 c0-3 d0-3 | a4-7 ..
 static PQK_INLINE v8 vs8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm256_packs_epi16(ab, cd)); }
 static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm256_packus_epi16(ab, cd)); }
 static PQK_INLINE v8 v8_and(v8 x, int8_t mask) { return _mm256_and_si256(x, _mm256_set1_epi8(mask)); }
+
+static PQK_INLINE v8 v8_xor(v8 x, int8_t bits) { return _mm256_xor_si256(x, _mm256_set1_epi8(bits)); }
 
 static PQK_INLINE void v16_store(void *p, vs16 ab)
 {
@@ -149,9 +154,9 @@ static PQK_INLINE void v8_store_rows(char *const p[4], v8 x)
 {
     const __m128i ab = _mm256_castsi256_si128(x), cd = _mm256_extracti128_si256(x, 1);
     _mm_storel_epi64((__m128i *)p[0], ab);
-    _mm_storeh_pd((double *)p[1], _mm_castsi128_pd(ab));
+    _mm_storeh_pi((__m64 *)p[1], _mm_castsi128_ps(ab));
     _mm_storel_epi64((__m128i *)p[2], cd);
-    _mm_storeh_pd((double *)p[3], _mm_castsi128_pd(cd));
+    _mm_storeh_pi((__m64 *)p[3], _mm_castsi128_ps(cd));
 }
 static PQK_INLINE void v8_store_part(void *p, int bytes, v8 x)
 {
@@ -185,18 +190,24 @@ static PQK_INLINE vs32 vs32_load_u8(const void *p) { return _mm256_cvtepu8_epi32
 static PQK_INLINE vs32 vs32_load_s16(const void *p) { return _mm256_cvtepi16_epi32(load_128(p)); }
 static PQK_INLINE vs32 vs32_load_u16(const void *p) { return _mm256_cvtepu16_epi32(load_128(p)); }
 
-/* 4 VL bytes from 2 VL (or VL) bytes of nibbles (or crumbs), each in the low bits of its byte. */
-static PQK_INLINE void nibbles_to_bytes(void *bytes, const void *p)
+/* 4 VL bytes; elements of 4 (or 2) bits each come to the low bits of a byte of their own. */
+static PQK_INLINE v8 v8_load(const void *p) { return load_256(p); }
+static PQK_INLINE v8 v8_load_nibbles(const void *p)
 {
     const __m256i x = _mm256_cvtepu8_epi16(load_128(p)); /* 0hl: the shift brings h into byte 1 */
-    const __m256i spread = _mm256_or_si256(x, _mm256_slli_epi16(x, 4));
-    _mm256_storeu_si256((__m256i *)bytes, _mm256_and_si256(spread, _mm256_set1_epi8(15)));
+    return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi16(x, 4)), _mm256_set1_epi8(15));
 }
-static PQK_INLINE void crumbs_to_bytes(void *bytes, const void *p)
+static PQK_INLINE v8 v8_load_crumbs(const void *p)
 {
     const __m256i x = _mm256_cvtepu8_epi32(load_64(p));            /* crumbs 3210 in byte 0 */
     const __m256i a = _mm256_or_si256(x, _mm256_slli_epi32(x, 12)); /* 32 at the bottom of byte 2 */
     const __m256i b = _mm256_or_si256(a, _mm256_slli_epi32(a, 6));  /* 1 and 3 at that of bytes 1 and 3 */
-    _mm256_storeu_si256((__m256i *)bytes, _mm256_and_si256(b, _mm256_set1_epi8(3)));
+    return _mm256_and_si256(b, _mm256_set1_epi8(3));
+}
+/* Bytes v VL ... v VL + VL - 1. */
+static PQK_INLINE vs32 vs32_from_u8(v8 x, int v)
+{
+    const __m128i half = v < 2 ? _mm256_castsi256_si128(x) : _mm256_extracti128_si256(x, 1);
+    return _mm256_cvtepu8_epi32(v % 2 ? _mm_srli_si128(half, 8) : half);
 }
 #endif

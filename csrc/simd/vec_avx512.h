@@ -65,6 +65,8 @@ static PQK_INLINE vf32 vf32_fnma(vf32 a, vf32 b, vf32 c) { return _mm512_fnmadd_
 /* MAXPS and MINPS return their second operand when one is NaN. */
 static PQK_INLINE vf32 vf32_min(vf32 a, vf32 b) { return _mm512_min_ps(a, b); }
 static PQK_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm512_max_ps(a, b); }
+static PQK_INLINE float vf32_reduce_min(vf32 x) { return _mm512_reduce_min_ps(x); }
+static PQK_INLINE float vf32_reduce_max(vf32 x) { return _mm512_reduce_max_ps(x); }
 static PQK_INLINE vf32 vf32_clamp(vf32 x, vf32 lo, vf32 hi) { return _mm512_min_ps(_mm512_max_ps(x, lo), hi); }
 static PQK_INLINE vf32 vf32_guard(vf32 x, vf32 lo, vf32 hi) { return (void)lo, _mm512_min_ps(hi, x); }
 
@@ -78,10 +80,6 @@ static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign) /* magnitude >= 
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(magnitude), _mm512_castps_si512(sign),
                                                          top, 0xf8)); /* magnitude | (sign & top) */
 }
-static PQK_INLINE vf32 vf32_select_unordered(vf32 x, vf32 otherwise)
-{
-    return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), otherwise);
-}
 
 static PQK_INLINE vs32 vs32_set1(int32_t x) { return _mm512_set1_epi32(x); }
 static PQK_INLINE vs32 vs32_load(const int32_t *p) { return _mm512_loadu_si512(p); }
@@ -91,6 +89,7 @@ static PQK_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return _mm512_sub_epi32(a, b);
 static PQK_INLINE vs32 vs32_max(vs32 a, vs32 b) { return _mm512_max_epi32(a, b); }
 static PQK_INLINE vs32 vs32_min(vs32 a, vs32 b) { return _mm512_min_epi32(a, b); }
 static PQK_INLINE vs32 vs32_round(vf32 x) { return _mm512_cvtps_epi32(x); }
+static PQK_INLINE vs32 vs32_truncate(vf32 x) { return _mm512_cvttps_epi32(x); }
 static PQK_INLINE vf32 vf32_from_s32(vs32 x) { return _mm512_cvtepi32_ps(x); }
 static PQK_INLINE vs32 vs32_bits(vf32 x) { return _mm512_castps_si512(x); }
 static PQK_INLINE vs32 vs32_and(vs32 a, vs32 b) { return _mm512_and_si512(a, b); }
@@ -105,15 +104,6 @@ static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi)
 static PQK_INLINE vs32 vs32_or(vs32 a, vs32 b) { return _mm512_or_si512(a, b); }
 static PQK_INLINE int vs32_any(vs32 x) { return _mm512_test_epi32_mask(x, x) != 0; }
 
-/* Is a lane of a or of b NaN? */
-typedef __mmask16 vnan;
-static PQK_INLINE vnan vnan_none(void) { return 0; }
-static PQK_INLINE vnan vnan_or(vnan n, vf32 a, vf32 b)
-{
-    return (vnan)(n | _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q));
-}
-static PQK_INLINE int vnan_any(vnan n) { return n != 0; }
-
 /* Narrowing, with saturation. */
 static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b) { return _mm512_packs_epi32(a, b); }
 static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b) { return _mm512_packus_epi32(a, b); }
@@ -125,6 +115,8 @@ static PQK_INLINE v8 in_order_8(v8 x)
 static PQK_INLINE v8 vs8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm512_packs_epi16(ab, cd)); }
 static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm512_packus_epi16(ab, cd)); }
 static PQK_INLINE v8 v8_and(v8 x, int8_t mask) { return _mm512_and_si512(x, _mm512_set1_epi8(mask)); }
+
+static PQK_INLINE v8 v8_xor(v8 x, int8_t bits) { return _mm512_xor_si512(x, _mm512_set1_epi8(bits)); }
 
 /* Four elements of 16 bits: a, b, c, d each become VL elements in order. */
 static PQK_INLINE __m512i in_order_16(vs16 x)
@@ -170,18 +162,28 @@ static PQK_INLINE vs32 vs32_load_u8(const void *p) { return _mm512_cvtepu8_epi32
 static PQK_INLINE vs32 vs32_load_s16(const void *p) { return _mm512_cvtepi16_epi32(_mm256_loadu_si256(p)); }
 static PQK_INLINE vs32 vs32_load_u16(const void *p) { return _mm512_cvtepu16_epi32(_mm256_loadu_si256(p)); }
 
-/* 4 VL bytes from 2 VL (or VL) bytes of nibbles (or crumbs), each in the low bits of its byte. */
-static PQK_INLINE void nibbles_to_bytes(void *bytes, const void *p)
+/* 4 VL bytes; elements of 4 (or 2) bits each come to the low bits of a byte of their own. */
+static PQK_INLINE v8 v8_load(const void *p) { return _mm512_loadu_si512(p); }
+static PQK_INLINE v8 v8_load_nibbles(const void *p)
 {
-    const __m512i x = _mm512_cvtepu8_epi16(_mm256_loadu_si256(p)); /* 0hl -> h in byte 1, l in byte 0 */
-    const __m512i spread = _mm512_or_si512(x, _mm512_slli_epi16(x, 4));
-    _mm512_storeu_si512(bytes, _mm512_and_si512(spread, _mm512_set1_epi8(15)));
+    const __m512i x = _mm512_cvtepu8_epi16(_mm256_loadu_si256(p)); /* 0hl: the shift brings h into byte 1 */
+    return _mm512_and_si512(_mm512_or_si512(x, _mm512_slli_epi16(x, 4)), _mm512_set1_epi8(15));
 }
-static PQK_INLINE void crumbs_to_bytes(void *bytes, const void *p)
+static PQK_INLINE v8 v8_load_crumbs(const void *p)
 {
-    const __m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); /* shift counts put crumb i into byte i */
-    const __m512i a = _mm512_or_si512(x, _mm512_slli_epi32(x, 12));     /* crumbs 2, 3 to bytes 2, 3 ... */
-    const __m512i b = _mm512_or_si512(a, _mm512_slli_epi32(a, 6));      /* ... 1 and 3 from 0 and 2 */
-    _mm512_storeu_si512(bytes, _mm512_and_si512(b, _mm512_set1_epi8(3)));
+    const __m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128(p));    /* crumbs 3210 in byte 0 */
+    const __m512i a = _mm512_or_si512(x, _mm512_slli_epi32(x, 12)); /* 32 at the bottom of byte 2 */
+    const __m512i b = _mm512_or_si512(a, _mm512_slli_epi32(a, 6));  /* 1 and 3 at that of bytes 1 and 3 */
+    return _mm512_and_si512(b, _mm512_set1_epi8(3));
+}
+/* Bytes v VL ... v VL + VL - 1; the switch is gone where v is a constant. */
+static PQK_INLINE vs32 vs32_from_u8(v8 x, int v)
+{
+    switch (v) {
+    case 0: return _mm512_cvtepu8_epi32(_mm512_castsi512_si128(x));
+    case 1: return _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(x, 1));
+    case 2: return _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(x, 2));
+    default: return _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(x, 3));
+    }
 }
 #endif

@@ -63,11 +63,12 @@ static PQK_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return fmaf(a, b, c); 
 static PQK_INLINE vf32 vf32_fnma(vf32 a, vf32 b, vf32 c) { return fmaf(-a, b, c); }
 static PQK_INLINE vf32 vf32_min(vf32 a, vf32 b) { return a < b ? a : b; }
 static PQK_INLINE vf32 vf32_max(vf32 a, vf32 b) { return a > b ? a : b; }
+static PQK_INLINE float vf32_reduce_min(vf32 x) { return x; }
+static PQK_INLINE float vf32_reduce_max(vf32 x) { return x; }
 static PQK_INLINE vf32 vf32_clamp(vf32 x, vf32 lo, vf32 hi) { return vf32_min(vf32_max(x, lo), hi); }
 static PQK_INLINE vf32 vf32_guard(vf32 x, vf32 lo, vf32 hi) { return vf32_clamp(x, lo, hi); }
 static PQK_INLINE vf32 vf32_trunc(vf32 x) { return truncf(x); }
 static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign) { return copysignf(magnitude, sign); }
-static PQK_INLINE vf32 vf32_select_unordered(vf32 x, vf32 otherwise) { return x != x ? otherwise : x; }
 
 static PQK_INLINE vs32 vs32_set1(int32_t x) { return x; }
 static PQK_INLINE vs32 vs32_load(const int32_t *p) { return *p; }
@@ -77,6 +78,7 @@ static PQK_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return (vs32)((uint32_t)a - (u
 static PQK_INLINE vs32 vs32_max(vs32 a, vs32 b) { return a > b ? a : b; }
 static PQK_INLINE vs32 vs32_min(vs32 a, vs32 b) { return a < b ? a : b; }
 static PQK_INLINE vs32 vs32_round(vf32 x) { return (vs32)rintf(x); }
+static PQK_INLINE vs32 vs32_truncate(vf32 x) { return (vs32)x; }
 static PQK_INLINE vf32 vf32_from_s32(vs32 x) { return (float)x; }
 static PQK_INLINE vs32 vs32_bits(vf32 x) { return (vs32)pqk_f32_bits(x); }
 static PQK_INLINE vs32 vs32_and(vs32 a, vs32 b) { return a & b; }
@@ -84,11 +86,6 @@ static PQK_INLINE vs32 vs32_or(vs32 a, vs32 b) { return a | b; }
 static PQK_INLINE vs32 vs32_equal(vs32 a, vs32 b) { return a == b ? -1 : 0; }
 static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi) { return lo <= x && x <= hi ? 0 : -1; }
 static PQK_INLINE int vs32_any(vs32 x) { return x != 0; }
-
-typedef int vnan;
-static PQK_INLINE vnan vnan_none(void) { return 0; }
-static PQK_INLINE vnan vnan_or(vnan n, vf32 a, vf32 b) { return n | (a != a) | (b != b); }
-static PQK_INLINE int vnan_any(vnan n) { return n; }
 
 static PQK_INLINE int32_t saturate(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
 static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b)
@@ -110,6 +107,11 @@ static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return narrow_8(ab, cd, 0, UI
 static PQK_INLINE v8 v8_and(v8 x, int8_t mask)
 {
     for (int i = 0; i < 4; ++i) x.e[i] &= (uint8_t)mask;
+    return x;
+}
+static PQK_INLINE v8 v8_xor(v8 x, int8_t bits)
+{
+    for (int i = 0; i < 4; ++i) x.e[i] ^= (uint8_t)bits;
     return x;
 }
 static PQK_INLINE void v16_store(void *p, vs16 ab) { memcpy(p, ab.e, sizeof ab.e); }
@@ -139,16 +141,25 @@ static PQK_INLINE vs32 vs32_load_s8(const void *p) { return *(const int8_t *)p; 
 static PQK_INLINE vs32 vs32_load_u8(const void *p) { return *(const uint8_t *)p; }
 static PQK_INLINE vs32 vs32_load_s16(const void *p) { return (int16_t)load_16(p); }
 static PQK_INLINE vs32 vs32_load_u16(const void *p) { return load_16(p); }
-static PQK_INLINE void nibbles_to_bytes(void *bytes, const void *p)
+/* 4 VL bytes; elements of 4 (or 2) bits each come to the low bits of a byte of their own. */
+static PQK_INLINE v8 v8_load(const void *p)
+{
+    v8 x;
+    memcpy(x.e, p, sizeof x.e);
+    return x;
+}
+static PQK_INLINE v8 v8_load_nibbles(const void *p)
 {
     const uint8_t *from = p;
-    uint8_t *to = bytes;
-    for (int i = 0; i < 4; ++i) to[i] = from[i / 2] >> 4 * (i % 2) & 15;
+    v8 x;
+    for (int i = 0; i < 4; ++i) x.e[i] = from[i / 2] >> 4 * (i % 2) & 15;
+    return x;
 }
-static PQK_INLINE void crumbs_to_bytes(void *bytes, const void *p)
+static PQK_INLINE v8 v8_load_crumbs(const void *p)
 {
-    const uint8_t *from = p;
-    uint8_t *to = bytes;
-    for (int i = 0; i < 4; ++i) to[i] = *from >> 2 * i & 3;
+    v8 x;
+    for (int i = 0; i < 4; ++i) x.e[i] = *(const uint8_t *)p >> 2 * i & 3;
+    return x;
 }
+static PQK_INLINE vs32 vs32_from_u8(v8 x, int v) { return x.e[v]; }
 #endif
