@@ -1,0 +1,262 @@
+/* fake_quantize_tpl.h -- the loops of every fake_quantize kernel, written once.
+ *
+ * Include after defining PQK_ISA and including simd/vec_<isa>.h.  fake_quantize.h says what is computed,
+ * affine/affine_tpl.h how a real becomes an integer.  Here the limits of the integer are applied to the integer,
+ * where they cost no multiplier port, and where the mask can see whether they changed it: for the mask x is limited
+ * two steps outside the range, so that what is out of range stays so.
+ *
+ *   parameters by row      a row is a run of blocks of 4 VL with constants in registers
+ *   parameters by column   VL columns of four rows at a time
+ *
+ * What is common (half to even, zero point outside the rounding, a scale for the fast way of affine_tpl.h) has loops
+ * of its own; the rest, and runs too short for a vector, go to one function for all types.  Every vector of x is read before y is written there: y may be x.
+ */
+#include "affine/affine_tpl.h"
+#include "fake_quantize/fake_quantize.h"
+#include "formats/canonical_nan.h"
+#include "simd/elements.h"
+#include "simd/stream.h"
+
+/* What a loop needs to know; the first four are compile-time constants except in fake_quantize_any. */
+struct fake_quantize_job {
+    pqk_type type;
+    bool masked;
+    enum affine_way way;
+    bool inside; /* a zero point is inside the rounding */
+    const struct pqk_affine *a;
+    const struct affine_prepared *p;
+};
+
+struct fake_quantize_consts {
+    struct affine_consts k;
+    vs32 lo, hi; /* of the integer as affine_integer() returns it */
+    vs32 inside; /* the zero point that it still contains */
+};
+
+static PQK_INLINE struct fake_quantize_consts fake_quantize_consts_of(struct affine_consts k,
+                                                                      const struct fake_quantize_job *job)
+{
+    const struct fake_quantize_consts c = {k, vs32_sub(vs32_set1(job->a->quant_min), k.z),
+                                           vs32_sub(vs32_set1(job->a->quant_max), k.z),
+                                           vs32_round(vf32_add(k.fused, k.added))};
+    return c;
+}
+
+/* The same where nothing is inside the rounding: adding -0 is nothing, also to the compiler. */
+static PQK_INLINE struct fake_quantize_consts fake_quantize_outside(struct affine_consts k,
+                                                                    const struct fake_quantize_job *job)
+{
+    k.added = vf32_set1(-0.0f);
+    return fake_quantize_consts_of(k, job);
+}
+
+/* *kept becomes -1 where the limits changed nothing; it counts only where the job is masked. */
+static PQK_INLINE vf32 fake_quantize_vec(vf32 x, vs32 *kept, const struct fake_quantize_consts *c,
+                                         const struct fake_quantize_job *job)
+{
+    const vs32 free = affine_integer(x, &c->k, job->a, job->way, true);
+    vs32 n = vs32_max(free, c->lo);
+    if (job->masked) n = vs32_min(n, c->hi);
+    *kept = vs32_equal(n, free);
+    if (job->inside) n = vs32_sub(n, c->inside);
+    return vf32_mul(vf32_from_s32(n), c->k.s);
+}
+
+/* -1 and 0 to the bytes 1 and 0. */
+static PQK_INLINE v8 fake_quantize_mask(const vs32 kept[4])
+{
+    return v8_and(vs8_pack2(vs16_pack2(kept[0], kept[1]), vs16_pack2(kept[2], kept[3])), 1);
+}
+
+/* The same in the general way, which limits the quotient: for the mask one step outside the range. */
+static PQK_INLINE struct fake_quantize_consts fake_quantize_free(struct affine_consts k,
+                                                                 const struct fake_quantize_job *job)
+{
+    if (job->masked && job->way == AFFINE_GENERAL) {
+        k.lo = vf32_add(k.lo, vf32_set1(-1.0f));
+        k.hi = vf32_add(k.hi, vf32_set1(1.0f));
+    }
+    return fake_quantize_consts_of(k, job);
+}
+
+/* n elements any way, of one row whose constants are at `first`, or of columns from `first` on. */
+static PQK_NOINLINE void fake_quantize_any(const char *x, char *y, char *mask, size_t n, size_t first, bool by_column,
+                                           const struct fake_quantize_job *job)
+{
+    const int step = 4 * VL * float_size(job->type);
+    for (size_t i = 0; i < n; i += 4 * VL, x += step, y += step) {
+        const int m = n - i < 4 * VL ? (int)(n - i) : 4 * VL;
+        vf32 v[4];
+        vs32 kept[4];
+        load_float_block(v, x, m, job->type);
+        for (int j = 0; j < 4; ++j) {
+            const size_t at = first + i + (size_t)(j * VL);
+            const struct affine_consts k = !by_column       ? affine_of_row(job->p, first)
+                                           : part_of(m, j) ? affine_of_columns(job->p, at)
+                                                           : affine_of_columns(job->p, 0);
+            const struct fake_quantize_consts c = fake_quantize_free(k, job);
+            v[j] = fake_quantize_vec(v[j], &kept[j], &c, job);
+        }
+        store_float_block(y, v, m, job->type);
+        if (job->masked) v8_store_part(mask + i, m, fake_quantize_mask(kept));
+    }
+}
+
+/* The first n - n % VL elements of a row, fast; returns how many that is. */
+static PQK_INLINE size_t fake_quantize_run(const char *x, char *y, char *mask, size_t n,
+                                           const struct fake_quantize_consts *c, const struct fake_quantize_job *job)
+{
+    const int step = VL * float_size(job->type);
+    size_t i = 0;
+    for (; i + 4 * VL <= n; i += 4 * VL, x += 4 * step, y += 4 * step) {
+        vs32 kept[4];
+        unrolled_for (int v = 0; v < 4; ++v)
+            store_float(y + v * step, fake_quantize_vec(load_float(x + v * step, job->type), &kept[v], c, job), job->type);
+        if (job->masked) v8_store(mask + i, fake_quantize_mask(kept));
+    }
+    for (; i + VL <= n; i += VL, x += step, y += step) {
+        vs32 kept[4] = {vs32_set1(0), vs32_set1(0), vs32_set1(0), vs32_set1(0)};
+        store_float(y, fake_quantize_vec(load_float(x, job->type), &kept[0], c, job), job->type);
+        if (job->masked) v8_store_part(mask + i, VL, fake_quantize_mask(kept));
+    }
+    return i;
+}
+
+/* The first n - n % VL columns of four rows, fast; returns how many that is. */
+static PQK_INLINE size_t fake_quantize_four_rows(const char *const x[4], char *const y[4], char *const mask[4],
+                                                 size_t n, const struct fake_quantize_job *job)
+{
+    size_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        const struct fake_quantize_consts c = fake_quantize_outside(affine_of_columns(job->p, i), job);
+        const size_t at = i * (size_t)float_size(job->type);
+        vs32 kept[4];
+        char *to[4];
+        unrolled_for (int r = 0; r < 4; ++r) {
+            store_float(y[r] + at, fake_quantize_vec(load_float(x[r] + at, job->type), &kept[r], &c, job), job->type);
+            to[r] = mask[r] + i;
+        }
+        if (job->masked) v8_store_rows(to, fake_quantize_mask(kept));
+    }
+    return i;
+}
+
+static PQK_NOINLINE void fake_quantize_copy_out(char *to, const char *from, size_t bytes)
+{
+    pqk_stream_copy(to, from, bytes);
+}
+
+/* A tile's operand o at row r. */
+static PQK_INLINE char *fake_quantize_row(const struct pqk_tile *t, int o, size_t r)
+{
+    return t->data[o] + (ptrdiff_t)r * t->row_stride[o];
+}
+
+static PQK_INLINE void fake_quantize_rows(const struct pqk_tile *t, size_t first, size_t rows,
+                                          const struct fake_quantize_job *job)
+{
+    const size_t size = (size_t)float_size(job->type);
+    const bool stream = PQK_CAN_STREAM && t->stream;
+    PQK_ALIGNED(64) char buffer[PQK_STREAM_CHUNK];
+
+    for (size_t r = 0; r < rows; ++r) {
+        const size_t param = t->param_row ? r : 0;
+        const struct fake_quantize_consts c = fake_quantize_outside(affine_of_row(job->p, param), job);
+        const char *x = fake_quantize_row(t, 0, first + r);
+        char *y = fake_quantize_row(t, 1, first + r), *mask = job->masked ? fake_quantize_row(t, 2, first + r) : NULL;
+        for (size_t i = 0, m; i < t->n; i += m) {
+            m = stream ? pqk_stream_elements(y + i * size, t->n - i, 8 * (int)size) : t->n;
+            char *to = stream ? buffer : y, *mask_to = job->masked ? mask + i : NULL;
+            const size_t done = fake_quantize_run(x + i * size, to, mask_to, m, &c, job);
+            if (done < m)
+                fake_quantize_any(x + (i + done) * size, to + done * size, job->masked ? mask_to + done : NULL,
+                                  m - done, param, false, job);
+            if (stream) fake_quantize_copy_out(y + i * size, buffer, m * size);
+        }
+    }
+}
+
+static PQK_INLINE void fake_quantize_columns(const struct pqk_tile *t, size_t first, size_t columns,
+                                             const struct fake_quantize_job *job)
+{
+    const size_t size = (size_t)float_size(job->type);
+    const bool stream = PQK_CAN_STREAM && t->stream;
+    PQK_ALIGNED(64) char buffer[4][AFFINE_COLUMNS * 4];
+
+    for (size_t r = 0, group; r < t->rows; r += group) {
+        const char *xs[4];
+        char *home[4], *ys[4], *masks[4];
+        size_t done = 0;
+        group = t->rows - r < 4 ? t->rows - r : 4;
+        for (size_t i = 0; i < group; ++i) {
+            xs[i] = fake_quantize_row(t, 0, r + i) + first * size;
+            home[i] = fake_quantize_row(t, 1, r + i) + first * size;
+            masks[i] = job->masked ? fake_quantize_row(t, 2, r + i) + first : NULL;
+            ys[i] = stream ? buffer[i] : home[i];
+        }
+        if (group == 4) done = fake_quantize_four_rows(xs, ys, masks, columns, job);
+        for (size_t i = 0; i < group; ++i) {
+            if (done < columns)
+                fake_quantize_any(xs[i] + done * size, ys[i] + done * size, job->masked ? masks[i] + done : NULL,
+                                  columns - done, done, true, job);
+            if (stream) fake_quantize_copy_out(home[i], buffer[i], columns * size);
+        }
+    }
+}
+
+/* `count` rows or columns from `first` on in the general way, and then whatever NaN an odd scale has made. */
+static PQK_NOINLINE void fake_quantize_general(const struct pqk_tile *t, size_t first, size_t count,
+                                               const struct fake_quantize_job *job)
+{
+    const bool by_column = t->param_col != 0;
+    const size_t rows = by_column ? t->rows : count, n = by_column ? count : t->n;
+    const size_t from_row = by_column ? 0 : first, from_column = by_column ? first : 0;
+    const size_t at = from_column * (size_t)float_size(job->type);
+    const ptrdiff_t stride = by_column ? t->param_col : t->param_row;
+    bool finite = true;
+
+    for (size_t i = 0; i < count; ++i)
+        finite = finite && pqk_is_finite(job->a->scale[t->param + (ptrdiff_t)(first + i) * stride]);
+    for (size_t r = 0; r < rows; ++r) {
+        char *y = fake_quantize_row(t, 1, from_row + r) + at;
+        char *mask = job->masked ? fake_quantize_row(t, 2, from_row + r) + from_column : NULL;
+        fake_quantize_any(fake_quantize_row(t, 0, from_row + r) + at, y, mask, n, stride && !by_column ? r : 0, by_column,
+                          job);
+        if (!finite) pqk_canonical_nans(y, n, job->type);
+    }
+}
+
+static PQK_INLINE void fake_quantize_tile(const struct pqk_tile *t, const struct pqk_affine *a, pqk_type type,
+                                          bool masked)
+{
+    struct affine_prepared p;
+    const bool inside = a->quotient == PQK_FUSED || a->quotient == PQK_MULTIPLY_ADD;
+    const struct fake_quantize_job fast = {type, masked, AFFINE_EVEN, false, a, &p};
+    const bool by_column = t->param_col != 0, one = !by_column && t->param_row == 0;
+    const size_t total = by_column ? t->n : t->rows;
+    const size_t step = one ? total : by_column ? AFFINE_COLUMNS : AFFINE_ROWS;
+    const ptrdiff_t stride = by_column ? t->param_col : t->param_row;
+
+    for (size_t i = 0; i < total; i += step) {
+        const size_t count = total - i < step ? total - i : step;
+        affine_prepare(&p, a, t->param + (ptrdiff_t)i * stride, stride, one ? 1 : count, masked ? 2 : 0);
+        const struct fake_quantize_job general = {type, masked, affine_way_of(&p, a), inside, a, &p};
+        if (VL == 1 || general.way != AFFINE_EVEN || inside) fake_quantize_general(t, i, count, &general);
+        else if (by_column) fake_quantize_columns(t, i, count, &fast);
+        else fake_quantize_rows(t, i, count, &fast);
+    }
+    if (PQK_CAN_STREAM && t->stream) pqk_stream_end();
+}
+
+#define TYPE_f32 PQK_F32
+#define TYPE_f16 PQK_F16
+#define TYPE_bf16 PQK_BF16
+#define MASKED_y  false
+#define MASKED_ym true
+#define PQK_FAKE_QUANTIZE_KERNEL(type, out)                                                                   \
+    pqk_fake_quantize_fn PQK_NAME(fake_quantize_##type##_##out);                                              \
+    void PQK_NAME(fake_quantize_##type##_##out)(const struct pqk_tile *tile, const struct pqk_affine *affine) \
+    {                                                                                                         \
+        fake_quantize_tile(tile, affine, TYPE_##type, MASKED_##out);                                          \
+    }
+PQK_FAKE_QUANTIZE_ALL(PQK_FAKE_QUANTIZE_KERNEL)
