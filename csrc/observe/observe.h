@@ -4,10 +4,10 @@
  *                  +inf and -inf where there is none
  *     nan_count, inf_count
  *
- * per row (param_col == 0) or per column (param_row == 0) of the tile, whose only operand is x.  The kernel merges
- * what it finds into out[index], index = param + r * param_row + i * param_col: min by minimum, counts by addition,
- * so neither the order of tiles nor their number can change a bit.  Any of the four arrays may be NULL.
- * When several tiles may meet in one index (observe.c knows), `lock` is held while merging; NULL otherwise.
+ * per row (param_col == 0) or per column (param_row == 0) of the tile, whose only operand is x (F32, F16, BF16).  The
+ * kernel gives what it finds to pqk_observe_merge(), for index = param + r * param_row + i * param_col: minima merge
+ * by minimum, counts by addition, so neither the order of tiles nor their number can change a bit.  No alignment is
+ * required, and nothing outside the tile's rows is read.
  *
  * Every kernel returns the bits that the scalar one returns.
  */
@@ -18,9 +18,17 @@
 #include "tiles/tiles.h"
 
 struct pqk_observe_out {
-    pqk_statistics to;
-    pqk_atomic_u32 *lock; /* 0 is free */
+    pqk_statistics to;    /* any of its arrays may be NULL */
+    pqk_atomic_u32 *lock; /* held while merging, 0 is free; NULL where only one thread works */
 };
+
+/* Merges `count` results into index, index + step ...; step may be 0.  The sign of a zero is dropped here. */
+struct pqk_observe_found {
+    const float *min, *max;
+    const int64_t *nans, *infs;
+};
+void pqk_observe_merge(const struct pqk_observe_out *out, ptrdiff_t index, ptrdiff_t step, size_t count,
+                       const struct pqk_observe_found *found);
 
 typedef void pqk_observe_fn(const struct pqk_tile *tile, const struct pqk_observe_out *out);
 

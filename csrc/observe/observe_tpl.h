@@ -1,0 +1,214 @@
+/* observe_tpl.h -- the loops of every observe kernel, written once.
+ *
+ * Include after defining PQK_ISA and including simd/vec_<isa>.h.  observe.h says what is computed.
+ *
+ * NaN and infinities are rare, so one sum watches for both: once a lane of it is infinite or NaN it stays so.  Only
+ * then are the elements looked at again, to be counted, while they are still in the L1 cache; a finite sum that
+ * overflows costs time and nothing else.  The sum runs on the adders, beside minimum and maximum on the multiplier
+ * ports, where a comparison would be in their way.
+ *
+ *   by row      four vectors each of minimum, maximum and sum; the last vector of a row may overlap the one before
+ *   by column   strips of columns whose results are on the stack, four rows at a time
+ *
+ * Minima and maxima take x first: vf32_min(x, m) is m where x is NaN.
+ * The limiting resource is the load, and for F32 in the L1 cache minimum and maximum: two ports, one vector a cycle.
+ */
+#include <math.h>
+#include "observe/observe.h"
+#include "simd/elements.h"
+
+enum {
+    OBSERVE_CHUNK = 4096, /* elements between two looks at the sum */
+    OBSERVE_ROWS = 64,    /* results that are merged at a time */
+    OBSERVE_COLUMNS = 512 /* 2 KiB of a float32 row: four of them and the results fit the L1 cache */
+};
+
+struct observe_acc {
+    vf32 min, max, sum;
+};
+
+static PQK_INLINE void observe_vec(struct observe_acc *acc, vf32 x)
+{
+    acc->min = vf32_min(x, acc->min);
+    acc->max = vf32_max(x, acc->max);
+    acc->sum = vf32_add(x, acc->sum);
+}
+
+static PQK_INLINE vs32 observe_is(vs32 magnitude, int32_t bits)
+{
+    return vs32_equal(magnitude, vs32_set1(bits));
+}
+
+/* Is a lane infinite or NaN? */
+static PQK_INLINE bool observe_suspicious(vf32 sum)
+{
+    return vs32_any(observe_is(vs32_and(vs32_bits(sum), vs32_set1(0x7f800000)), 0x7f800000));
+}
+
+/* -1 where x is NaN, and where it is infinite. */
+static PQK_INLINE void observe_classify(vf32 x, vs32 *nan, vs32 *inf)
+{
+    const vs32 magnitude = vs32_and(vs32_bits(x), vs32_set1(INT32_MAX));
+    *inf = observe_is(magnitude, 0x7f800000);
+    *nan = observe_is(vs32_min(magnitude, vs32_set1(0x7f800001)), 0x7f800001);
+}
+
+/* Up to VL elements from i on, and zeros, which are neither NaN nor infinite. */
+static PQK_INLINE vf32 observe_load(const char *x, size_t i, size_t n, pqk_type type)
+{
+    const char *at = x + i * (size_t)float_size(type);
+    return n - i >= VL ? load_float(at, type) : load_float_part(at, (int)(n - i), type);
+}
+
+/* Adds the counts of a run of n <= OBSERVE_CHUNK elements. */
+static PQK_NOINLINE void observe_count(const char *x, size_t n, pqk_type type, int64_t *nans, int64_t *infs)
+{
+    vs32 nan_lanes = vs32_set1(0), inf_lanes = vs32_set1(0);
+    int32_t lanes[2][VL];
+    for (size_t i = 0; i < n; i += VL) {
+        vs32 nan, inf;
+        observe_classify(observe_load(x, i, n, type), &nan, &inf);
+        nan_lanes = vs32_sub(nan_lanes, nan);
+        inf_lanes = vs32_sub(inf_lanes, inf);
+    }
+    vs32_store(lanes[0], nan_lanes);
+    vs32_store(lanes[1], inf_lanes);
+    for (int i = 0; i < VL; ++i) {
+        *nans += lanes[0][i];
+        *infs += lanes[1][i];
+    }
+}
+
+/* Adds the counts of each of n columns of one row. */
+static PQK_NOINLINE void observe_count_columns(const char *x, size_t n, pqk_type type, int64_t *nans, int64_t *infs)
+{
+    int32_t lanes[2][VL];
+    for (size_t i = 0; i < n; i += VL) {
+        vs32 nan, inf;
+        observe_classify(observe_load(x, i, n, type), &nan, &inf);
+        if (!vs32_any(vs32_or(nan, inf))) continue;
+        vs32_store(lanes[0], nan);
+        vs32_store(lanes[1], inf);
+        for (size_t j = 0; j < VL && i + j < n; ++j) {
+            nans[i + j] -= lanes[0][j];
+            infs[i + j] -= lanes[1][j];
+        }
+    }
+}
+
+/* A row of n < VL elements. */
+static PQK_NOINLINE void observe_short_row(const char *x, size_t n, pqk_type type, float *min, float *max,
+                                           int64_t *nans, int64_t *infs)
+{
+    float lanes[VL];
+    vf32_store_f32(lanes, load_float_part(x, (int)n, type));
+    for (size_t i = 0; i < n; ++i) {
+        if (lanes[i] < *min) *min = lanes[i];
+        if (lanes[i] > *max) *max = lanes[i];
+    }
+    observe_count(x, n, type, nans, infs);
+}
+
+/* A row of n >= VL elements. */
+static PQK_INLINE void observe_row(const char *x, size_t n, pqk_type type, float *min, float *max, int64_t *nans,
+                                   int64_t *infs)
+{
+    const size_t size = (size_t)float_size(type);
+    struct observe_acc acc[4];
+    unrolled_for (int v = 0; v < 4; ++v) {
+        acc[v].min = vf32_set1(INFINITY);
+        acc[v].max = vf32_set1(-INFINITY);
+    }
+    for (size_t done = 0, m; done < n; done += m) {
+        const char *chunk = x + done * size;
+        size_t i = 0;
+        m = n - done < OBSERVE_CHUNK ? n - done : OBSERVE_CHUNK;
+        unrolled_for (int v = 0; v < 4; ++v) acc[v].sum = vf32_set1(0.0f);
+        for (; i + 4 * VL <= m; i += 4 * VL)
+            unrolled_for (int v = 0; v < 4; ++v)
+                observe_vec(&acc[v], load_float(chunk + (i + (size_t)v * VL) * size, type));
+        for (; i + VL <= m; i += VL) observe_vec(&acc[0], load_float(chunk + i * size, type));
+        if (i < m) observe_vec(&acc[0], load_float(x + (n - VL) * size, type));
+        if (observe_suspicious(vf32_add(vf32_add(acc[0].sum, acc[1].sum), vf32_add(acc[2].sum, acc[3].sum))))
+            observe_count(chunk, m, type, nans, infs);
+    }
+    *min = vf32_reduce_min(vf32_min(vf32_min(acc[0].min, acc[1].min), vf32_min(acc[2].min, acc[3].min)));
+    *max = vf32_reduce_max(vf32_max(vf32_max(acc[0].max, acc[1].max), vf32_max(acc[2].max, acc[3].max)));
+}
+
+static PQK_INLINE void observe_rows(const struct pqk_tile *t, const struct pqk_observe_out *out, pqk_type type)
+{
+    for (size_t first = 0; first < t->rows; first += OBSERVE_ROWS) {
+        const size_t rows = t->rows - first < OBSERVE_ROWS ? t->rows - first : OBSERVE_ROWS;
+        float min[OBSERVE_ROWS], max[OBSERVE_ROWS];
+        int64_t nans[OBSERVE_ROWS], infs[OBSERVE_ROWS];
+        for (size_t r = 0; r < rows; ++r) {
+            const char *x = t->data[0] + (ptrdiff_t)(first + r) * t->row_stride[0];
+            min[r] = INFINITY;
+            max[r] = -INFINITY;
+            nans[r] = infs[r] = 0;
+            if (t->n < VL) observe_short_row(x, t->n, type, &min[r], &max[r], &nans[r], &infs[r]);
+            else observe_row(x, t->n, type, &min[r], &max[r], &nans[r], &infs[r]);
+        }
+        const struct pqk_observe_found found = {min, max, nans, infs};
+        pqk_observe_merge(out, t->param + (ptrdiff_t)first * t->param_row, t->param_row, rows, &found);
+    }
+}
+
+/* Merges `rows` rows, 4 or 1 and a compile-time constant, into min and max; is a NaN or an infinity among them? */
+static PQK_INLINE bool observe_columns(const char *const x[4], int rows, size_t n, pqk_type type, float *min, float *max)
+{
+    vf32 watch = vf32_set1(0.0f);
+    for (size_t i = 0; i < n; i += VL) {
+        struct observe_acc acc = {vf32_load_f32(min + i), vf32_load_f32(max + i), vf32_set1(0.0f)};
+        unrolled_for (int r = 0; r < 4; ++r)
+            if (r < rows) observe_vec(&acc, observe_load(x[r], i, n, type));
+        vf32_store_f32(min + i, acc.min);
+        vf32_store_f32(max + i, acc.max);
+        watch = vf32_add(watch, acc.sum);
+    }
+    return observe_suspicious(watch);
+}
+
+static PQK_INLINE void observe_strips(const struct pqk_tile *t, const struct pqk_observe_out *out, pqk_type type)
+{
+    float min[OBSERVE_COLUMNS], max[OBSERVE_COLUMNS];
+    int64_t nans[OBSERVE_COLUMNS], infs[OBSERVE_COLUMNS];
+
+    for (size_t first = 0; first < t->n; first += OBSERVE_COLUMNS) {
+        const size_t n = t->n - first < OBSERVE_COLUMNS ? t->n - first : OBSERVE_COLUMNS;
+        const char *x = t->data[0] + first * (size_t)float_size(type);
+        for (size_t i = 0; i < OBSERVE_COLUMNS && i < n + VL; ++i) {
+            min[i] = INFINITY;
+            max[i] = -INFINITY;
+            nans[i] = infs[i] = 0;
+        }
+        for (size_t r = 0, group; r < t->rows; r += group) {
+            const char *rows[4] = {x, x, x, x};
+            group = t->rows - r < 4 ? 1 : 4;
+            for (size_t i = 0; i < group; ++i, x += t->row_stride[0]) rows[i] = x;
+            if (group == 4 ? !observe_columns(rows, 4, n, type, min, max) : !observe_columns(rows, 1, n, type, min, max))
+                continue;
+            for (size_t i = 0; i < group; ++i) observe_count_columns(rows[i], n, type, nans, infs);
+        }
+        const struct pqk_observe_found found = {min, max, nans, infs};
+        pqk_observe_merge(out, t->param + (ptrdiff_t)first * t->param_col, t->param_col, n, &found);
+    }
+}
+
+static PQK_INLINE void observe_tile(const struct pqk_tile *t, const struct pqk_observe_out *out, pqk_type type)
+{
+    if (t->param_col == 0) observe_rows(t, out, type);
+    else observe_strips(t, out, type);
+}
+
+#define TYPE_f32 PQK_F32
+#define TYPE_f16 PQK_F16
+#define TYPE_bf16 PQK_BF16
+#define PQK_OBSERVE_KERNEL(type)                                                                              \
+    pqk_observe_fn PQK_NAME(observe_##type);                                                                  \
+    void PQK_NAME(observe_##type)(const struct pqk_tile *tile, const struct pqk_observe_out *out)             \
+    {                                                                                                         \
+        observe_tile(tile, out, TYPE_##type);                                                                 \
+    }
+PQK_OBSERVE_ALL(PQK_OBSERVE_KERNEL)
