@@ -31,8 +31,9 @@ from .source import Checkpoint, open_checkpoint
 __all__ = ["CheckpointReport", "TensorReport", "quantize_checkpoint"]
 
 # Elements of one block. Its float32 values, codes and reconstruction stay in a level-2 cache, so each weight comes
-# from memory once although it is looked at for its range, its codes and its error.
-_BLOCK = 64 * 1024
+# from memory once although it is looked at for its range, its codes and its error. Half of this pays the calls twice:
+# 12 ms more for 90 MB (Zen 4, 1 MB of level 2).
+_BLOCK = 128 * 1024
 # Copied tensors are written in pieces that end at multiples of this in the file: Linux caches those in pages of up to
 # 2 MiB, and 46 MB from and to the page cache took 19 ms instead of 35 ms (Zen 4, ext4, Linux 6.18, 2026-11).
 _COPY_BYTES = 1 << 20
