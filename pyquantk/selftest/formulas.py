@@ -1,0 +1,128 @@
+"""The formulas of every function in plain NumPy, written apart from the C code so that both can be wrong only once.
+
+Each takes the full arrays of parameters (`spread`), so granularity is not its concern. Arithmetic is float32 where
+the convention says so; NumPy's own operations are IEEE, and where one is missing (a fused multiply-add) its exact
+result is built in float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["dequantize", "fake_quantize", "observe", "pack", "quantize", "spread"]
+
+Array = np.ndarray[Any, Any]
+F32 = np.float32
+
+
+def spread(parameter: Array, shape: tuple[int, ...], block: tuple[int, ...]) -> Array:
+    """The parameter of each element, where block[d] consecutive elements along axis d share one."""
+    for axis, (n, b) in enumerate(zip(shape, block, strict=True)):
+        parameter = (
+            np.repeat(parameter, b, axis).take(np.arange(n), axis) if parameter.shape[axis] * b >= n else parameter
+        )
+    return parameter
+
+
+def _fused(x: Array, r: Array, z: Array) -> Array:
+    """fma(x, r, z) in float32: the product is exact in float64, the sum is rounded to odd there, then once more."""
+    product = x.astype(np.float64) * r.astype(np.float64)
+    total = product + z
+    part = total - product
+    error = (product - (total - part)) + (z - part)  # exact (Knuth's TwoSum)
+    inexact = np.isfinite(total) & np.isfinite(error) & (error != 0)
+    even = (total.view(np.int64) & 1) == 0
+    toward = np.where(error > 0, np.inf, -np.inf)
+    return np.where(inexact & even, np.nextafter(total, toward), total).astype(F32)
+
+
+def _away(y: Array) -> Array:
+    """Half away from zero, exactly: float64 has room for the half."""
+    wide = y.astype(np.float64)
+    return np.copysign(np.floor(np.abs(wide) + 0.5), wide)
+
+
+def _integers(x: Array, scale: Array, zero: Array, convention: str, per_tensor: bool, blocked: bool) -> Array:
+    """The quantized number before it is limited, NaN and infinities included."""
+    inverse: Array
+    x, zf = x.astype(F32), zero.astype(F32)
+    if convention in {"onnx", "tflite"}:
+        quotient = x / scale
+        rounded: Array = _away(quotient) if convention == "tflite" else np.rint(quotient).astype(np.float64)
+        return rounded + zero
+    if convention == "torch_decomposed":
+        inverse = (1.0 / scale.astype(np.float64)).astype(F32)
+    elif convention == "bitsandbytes":
+        inverse = np.where(scale == 0, F32(0), F32(127) / scale)
+    elif convention == "ggml":
+        inverse = np.where(scale == 0, F32(0), F32(1) / scale)
+    else:
+        inverse = F32(1) / scale
+    if convention == "torch" and per_tensor:
+        return np.rint(_fused(x, inverse, zero.astype(np.float64)))
+    if convention == "torch" or (convention == "torch_decomposed" and blocked):
+        return np.asarray(np.rint(x * inverse + zf))
+    quotient = x * inverse
+    rounded = _away(quotient) if convention == "ggml" else np.rint(quotient).astype(np.float64)
+    return rounded + zero
+
+
+def _limited(q: Array, low: int, high: int) -> Array:
+    return np.clip(np.where(np.isnan(q), low, q), low, high).astype(np.int64)
+
+
+def quantize(
+    x: Array, scale: Array, zero: Array, low: int, high: int, convention: str, per_tensor: bool, blocked: bool
+) -> Array:
+    """Integers in [low, high], as int64."""
+    with np.errstate(all="ignore"):
+        return _limited(_integers(x, scale, zero, convention, per_tensor, blocked), low, high)
+
+
+def _narrowed(y: Array, dtype: np.dtype[Any]) -> Array:
+    """float32 to `dtype` by one rounding, every NaN the positive quiet one without payload."""
+    out = y.astype(dtype)
+    out[np.isnan(y)] = np.array(0x7FC00000, np.uint32).view(F32).astype(dtype)
+    return out
+
+
+def dequantize(q: Array, scale: Array, zero: Array, dtype: np.dtype[Any]) -> Array:
+    """(q - zero) * scale; q and zero are int64, their difference wraps as int32 does."""
+    with np.errstate(all="ignore"):
+        difference = (q - zero).astype(np.int32)
+        return _narrowed(difference.astype(F32) * scale, dtype)
+
+
+def fake_quantize(
+    x: Array, scale: Array, zero: Array, low: int, high: int, convention: str, per_tensor: bool, blocked: bool
+) -> tuple[Array, Array]:
+    """The values, and where the limits changed nothing."""
+    with np.errstate(all="ignore"):
+        q = _integers(x, scale, zero, convention, per_tensor, blocked)
+        y = (_limited(q, low, high) - zero).astype(F32) * scale
+        return _narrowed(y, x.dtype), (q >= low) & (q <= high)
+
+
+def observe(x: Array, block: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:
+    """min, max, NaN count and infinity count of each block, in the shape of its parameters."""
+    shape = tuple(-(-n // b) for n, b in zip(x.shape, block, strict=True))
+    low, high = np.full(shape, np.inf, F32), np.full(shape, -np.inf, F32)
+    nans, infs = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for index in np.ndindex(*shape):
+        part = x[tuple(slice(i * b, (i + 1) * b) for i, b in zip(index, block, strict=True))].astype(F32)
+        real = part[~np.isnan(part)]
+        nans[index], infs[index] = part.size - real.size, np.count_nonzero(np.isinf(real))
+        if real.size:
+            low[index], high[index] = real.min() + F32(0), real.max() + F32(0)  # -0 + 0 is +0
+    return low, high, nans, infs
+
+
+def pack(q: Array, bits: int) -> Array:
+    """Integers to bytes along the last axis, the first element lowest, the last byte padded with zero bits."""
+    each = 8 // bits
+    short = -q.shape[-1] % each
+    padded = np.pad(q, [(0, 0)] * (q.ndim - 1) + [(0, short)]) & (1 << bits) - 1
+    groups = padded.reshape(*q.shape[:-1], -1, each) << np.arange(0, 8, bits)
+    return np.asarray(groups.sum(-1), np.uint8)

@@ -1,0 +1,60 @@
+"""Known answers: calls with results that were worked out by hand from the formulas, not by any program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["wrong_answers"]
+
+_TIES = np.array(
+    [0.5, 1.5, 2.5, -0.5, -1.5, 0.49999997, np.nan, np.inf, -np.inf, -0.0, 126.5, 127.5, -128.5], np.float32
+)
+_EVEN = [0, 2, 2, 0, -2, 0, -128, 127, -128, 0, 126, 127, -128]
+_AWAY = [1, 2, 3, -1, -2, 0, -128, 127, -128, 0, 127, 127, -128]
+
+#: convention -> _TIES with scale 1.
+_ROUNDED = {
+    "onnx": _EVEN,
+    "torch": _EVEN,
+    "torch_fake_quantize": _EVEN,
+    "torch_decomposed": _EVEN,
+    "tflite": _AWAY,
+    "ggml": _AWAY,
+}
+
+
+def wrong_answers() -> list[str]:
+    """The calls whose result is not the one below, each with what it gave; empty where all is well."""
+    import pyquantk as qk
+
+    wrong = []
+
+    def expect(call: str, found: Any, expected: Any) -> None:
+        found = np.asarray(found)
+        if found.tolist() != expected:
+            wrong.append(f"{call} gave {found.tolist()}, not {expected}")
+
+    for convention, answer in _ROUNDED.items():
+        expect(f"quantize(..., 1.0, convention={convention!r})", qk.quantize(_TIES, 1.0, convention=convention), answer)
+    expect(
+        "quantize(..., 127.0, convention='bitsandbytes')", qk.quantize(_TIES, 127.0, convention="bitsandbytes"), _EVEN
+    )
+    # The zero point is added after rounding, or before it, where it turns 0.5 + 1 into 1.5, which is 2.
+    half = np.array([0.5, 1.5], np.float32)
+    expect("quantize([0.5, 1.5], 1.0, 1)", qk.quantize(half, 1.0, 1), [1, 3])
+    expect("quantize([0.5, 1.5], 1.0, 1, convention='torch')", qk.quantize(half, 1.0, 1, convention="torch"), [2, 2])
+    # Elements 1, -2, 7 in 4 bits are 0x1, 0xe, 0x7: the first in the low half of its byte.
+    packed = qk.quantize(np.array([1.0, -2.0, 7.0], np.float32), 1.0, dtype="int4", packed=True)
+    expect("quantize([1, -2, 7], 1.0, dtype='int4', packed=True)", packed, [0xE1, 0x07])
+    expect("dequantize(packed)", qk.dequantize(packed, 0.5, packed="int4", shape=(3,)), [0.5, -1.0, 3.5])
+    expect("dequantize([-128, 127], 0.25, 1)", qk.dequantize(np.array([-128, 127], np.int8), 0.25, 1), [-32.25, 31.5])
+    y, mask = qk.fake_quantize(np.array([0.26, 100.0, np.nan], np.float32), 0.125, return_mask=True)
+    expect("fake_quantize([0.26, 100, nan], 0.125)", y, [0.25, 15.875, -16.0])
+    expect("its mask", mask, [True, False, False])
+    seen = qk.observe(np.array([3.0, np.nan, -np.inf, -2.0], np.float32))
+    expect(
+        "observe([3, nan, -inf, -2])", [seen.min, seen.max, seen.nan_count, seen.inf_count], [-np.inf, 3.0, 1.0, 1.0]
+    )
+    return wrong
