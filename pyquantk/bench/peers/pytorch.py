@@ -1,0 +1,105 @@
+"""torch on the CPU: its quantized tensors and fake quantization, with and without a result to write into."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..row import Call
+
+__all__ = [
+    "NAME",
+    "SHORT",
+    "aminmax",
+    "dequantize",
+    "fake_quantize",
+    "fake_quantize_with_mask",
+    "quantize",
+    "set_threads",
+]
+
+NAME, SHORT = "torch", "torch"
+
+
+def set_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _tensor(array: Any) -> Any:
+    import torch
+
+    return torch.from_numpy(array)
+
+
+def _quantized(x: Any, case: Any) -> Any:
+    """The call that quantizes x, and its result."""
+    import torch
+
+    dtype = {"int8": torch.qint8, "uint8": torch.quint8}[case.dtype]
+    if case.axis is None:
+        scale, zero_point = float(case.scale), int(case.zero_point or 0)
+
+        def call() -> Any:
+            return torch.quantize_per_tensor(x, scale, zero_point, dtype)
+    else:
+        scales = torch.from_numpy(np.asarray(case.scale, np.float64))
+        zeros = torch.zeros(scales.shape, dtype=torch.int64)
+
+        def call() -> Any:
+            return torch.quantize_per_channel(x, scales, zeros, case.axis, dtype)
+
+    with warnings.catch_warnings():  # it says once that quantized tensors will go
+        warnings.simplefilter("ignore")
+        return call, call()
+
+
+def quantize(case: Any, threads: int) -> Sequence[Call]:
+    import torch
+
+    x = _tensor(case.x)
+    call, result = _quantized(x, case)
+    if case.axis is not None:
+        return [call]
+    into = torch.ops.aten.quantize_per_tensor.out
+    scale, zero_point, dtype = float(case.scale), int(case.zero_point or 0), result.dtype
+    return [call, lambda: into(x, scale, zero_point, dtype, out=result)]
+
+
+def dequantize(case: Any, threads: int) -> Sequence[Call]:
+    import torch
+
+    out = torch.zeros(case.out.shape)
+    _, q = _quantized(out, case)
+    into = torch.ops.aten.dequantize.self_out
+    return [q.dequantize, lambda: into(q, out=out)]
+
+
+def fake_quantize(case: Any, threads: int) -> Sequence[Call]:
+    import torch
+
+    x, scale = _tensor(case.x), float(case.scale)
+    return [lambda: torch.fake_quantize_per_tensor_affine(x, scale, 0, -128, 127)]
+
+
+def fake_quantize_with_mask(case: Any, threads: int) -> Sequence[Call]:
+    import torch
+
+    x, scale = _tensor(case.x), float(case.scale)
+    y, mask = torch.zeros_like(x), torch.zeros(x.shape, dtype=torch.bool)
+    both = torch.ops.aten.fake_quantize_per_tensor_affine_cachemask
+    return [
+        lambda: both.default(x, scale, 0, -128, 127),
+        lambda: both.out(x, scale, 0, -128, 127, out0=y, out1=mask),
+    ]
+
+
+def aminmax(case: Any, threads: int) -> Sequence[Call]:
+    import torch
+
+    x, out = _tensor(case.x), (torch.empty(()), torch.empty(()))
+    return [lambda: torch.aminmax(x, out=out)]
