@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* Ranges that callers choose: those of the types, without the lowest, a few bits, or any of at most 16 bits. */
-static void choose_range(struct rng *rng, struct pqk_affine *a)
+void choose_fake_quantize_range(struct rng *rng, struct pqk_affine *a)
 {
     static const int32_t ranges[][2] = {{-128, 127}, {-127, 127}, {0, 255},       {-8, 7},          {0, 15}, {0, 1},
                                         {0, 3},      {0, 127},    {-32768, 32767}, {0, 65535}, {-2, 1},  {0, 0}};
@@ -22,7 +22,7 @@ static void choose_types(struct affine_case *c, const struct word *const words[2
     c->type[0] = c->type[1] = type_of_word(&c->rng, words[0]);
     c->type[2] = PQK_U8;
     c->operands = strcmp(words[1]->text, "ym") ? 2 : 3;
-    choose_range(&c->rng, &c->affine);
+    choose_fake_quantize_range(&c->rng, &c->affine);
 }
 
 static const struct affine_operation fake_quantize = {

@@ -7,7 +7,7 @@
  *     inputs.c         parameters and inputs that look for trouble
  *     affine_kernel.c  one case of a kernel(tile, affine): run, compare, report
  *     <op>.c           what is special to one operation
- *     oracle.c         the formulas again, in exact arithmetic, against the scalar layer
+ *     oracle.c         the formulas again, in exact arithmetic; test_oracle.c holds the scalar layer to it
  *     entry_*.c        the public functions against a naive loop over N dimensions
  *     machine.c        control words, upper halves of registers, faults, clock
  *
@@ -129,13 +129,16 @@ ptrdiff_t param_of(const struct pqk_tile *tile, size_t row, size_t i);
 /* Rows of floats whose quotients are around [quant_min, quant_max]. */
 void fill_floats(struct affine_case *c);
 
+/* ---- fake_quantize.c */
+void choose_fake_quantize_range(struct rng *rng, struct pqk_affine *affine);
+
 /* ---- a tester for each kind of kernel in kernels.h, named after the type of its function */
 void test_pqk_quantize_fn(struct harness *h, pqk_quantize_fn *kernel, pqk_quantize_fn *reference);
 void test_pqk_dequantize_fn(struct harness *h, pqk_dequantize_fn *kernel, pqk_dequantize_fn *reference);
 void test_pqk_fake_quantize_fn(struct harness *h, pqk_fake_quantize_fn *kernel, pqk_fake_quantize_fn *reference);
 void test_pqk_observe_fn(struct harness *h, pqk_observe_fn *kernel, pqk_observe_fn *reference);
 
-/* ---- oracle.c and entry_*.c; each adds to h->cases, h->elements, h->failures */
+/* ---- test_oracle.c and entry_*.c; each adds to h->cases, h->elements, h->failures */
 void test_oracle(struct harness *h);
 void test_entries(struct harness *h);
 
