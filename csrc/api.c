@@ -13,6 +13,7 @@ const char *pqk_status_message(pqk_status status)
     case PQK_ERROR_ZERO_POINT: return "a zero point is outside the range of the quantized type";
     case PQK_ERROR_RANGE: return "quant_min and quant_max must be in order and at most 65535 apart";
     case PQK_ERROR_CONVENTION: return "unknown convention";
+    case PQK_ERROR_PART: return "part must be in [0, parts)";
     case PQK_ERROR_MEMORY: return "out of memory";
     case PQK_ERROR_LAYER: return "this CPU cannot run that layer, or there is none of that name";
     }

@@ -5,9 +5,9 @@
  *
  *   general  the formula as it stands: quotient, clamp, round.  Right for every scale.
  *   fast     x is limited first, to where the quotient is just beyond the range, so that no infinity and no
- *            overflow can follow, and then y = fma(x, h, fma(x, l, zf)).
+ *            overflow can follow, and then y = fma(x, h, fma(x, l, fused)), or x * h + added for PQK_MULTIPLY_ADD.
  *
- * For PQK_MULTIPLY h = r, l = 0 and zf = 0; for PQK_FUSED zf = zp.  For PQK_DIVIDE h + l is 1 / s to twice the
+ * For PQK_MULTIPLY h = r and l = fused = 0; for PQK_FUSED fused = zp.  For PQK_DIVIDE h + l is 1 / s to twice the
  * precision: h = fl(1 / s), l = fl(1 - h s) h, an exact residual by FMA.  Then y is within 1.5 * 2^-47 of x / s
  * before its rounding (Brisebarre, Muller & Raina, "Accelerating correctly rounded floating-point division when the
  * divisor is known in advance", IEEE Trans. Comput. 2004), and round(y) is round(fl(x / s)) unless the two sums lie
@@ -27,37 +27,45 @@
 #include <string.h>
 #include "affine/affine.h"
 
-/* Rows (or columns) whose constants are made at a time; they live on the stack. */
-enum { AFFINE_ROWS = 64, AFFINE_COLUMNS = 256, AFFINE_MAX = 256 };
+/* Rows (or columns) whose constants are made at a time; they live on the stack and in the first-level cache. */
+enum { AFFINE_ROWS = 64, AFFINE_COLUMNS = 512, AFFINE_MAX = 512 };
+
+/* The constants of VL rows or columns in memory: side by side, because arrays of 4 KiB one behind the other would
+ * fall into the same cache sets, where the rows of a matrix with 1,024 columns meet too. */
+struct affine_lanes {
+    float s[VL];                /* the scale */
+    float h[VL], l[VL];         /* h is r where the convention multiplies */
+    float lo[VL], hi[VL];       /* of x (fast), or of y (general) */
+    float fused[VL], added[VL]; /* the zero point inside the rounding: one of the two, or none */
+    int32_t z[VL];              /* the zero point outside the rounding */
+};
 
 struct affine_prepared {
     bool fast;
-    float s[AFFINE_MAX];                 /* the scale */
-    float h[AFFINE_MAX], l[AFFINE_MAX];  /* h is r where the convention multiplies */
-    float lo[AFFINE_MAX], hi[AFFINE_MAX];   /* of x (fast), or of y (general) */
-    float fused[AFFINE_MAX], added[AFFINE_MAX]; /* the zero point inside the rounding, one of the two or none */
-    int32_t z[AFFINE_MAX];               /* the zero point outside the rounding */
+    PQK_ALIGNED(64) struct affine_lanes at[AFFINE_MAX / VL];
 };
 
-/* The constants of VL rows or columns. */
+/* The same in registers. */
 struct affine_consts {
     vf32 s, h, l, lo, hi, fused, added;
     vs32 z;
 };
 
-static PQK_INLINE void affine_fetch(float *to, const float *from, ptrdiff_t stride, size_t count, float pad)
+/* VL numbers of which `left` exist, the others `pad`. */
+static PQK_INLINE vf32 affine_fetch(const float *from, ptrdiff_t stride, size_t left, float pad)
 {
-    size_t i = 0;
-    for (; i < count; ++i) to[i] = from[(ptrdiff_t)i * stride];
-    for (; i % VL; ++i) to[i] = pad;
+    if (stride == 1 && left >= VL) return vf32_load_f32(from);
+    float lanes[VL];
+    for (size_t i = 0; i < VL; ++i) lanes[i] = i < left ? from[(ptrdiff_t)i * stride] : pad;
+    return vf32_load_f32(lanes);
 }
 
-static PQK_INLINE void affine_fetch_zero_points(int32_t *to, const struct pqk_affine *a, ptrdiff_t at,
-                                                ptrdiff_t stride, size_t count)
+static PQK_INLINE vs32 affine_fetch_zero_points(const int32_t *from, ptrdiff_t stride, size_t left)
 {
-    size_t i = 0;
-    for (; i < count; ++i) to[i] = a->zero_point ? a->zero_point[at + (ptrdiff_t)i * stride] : 0;
-    for (; i % VL; ++i) to[i] = 0;
+    if (stride == 1 && left >= VL) return vs32_load(from);
+    int32_t lanes[VL];
+    for (size_t i = 0; i < VL; ++i) lanes[i] = i < left ? from[(ptrdiff_t)i * stride] : 0;
+    return vs32_load(lanes);
 }
 
 /* l of PQK_DIVIDE, and -1 in *bad where two operations do not suffice. */
@@ -72,89 +80,115 @@ static PQK_INLINE vf32 affine_low_part(vf32 s, vf32 h, bool wide, vs32 *bad)
     return vf32_mul(vf32_fnma(h, s, vf32_set1(1.0f)), h);
 }
 
+/* From fast to general: limits of y instead of x, and 1/0 where the convention says 0. */
+static PQK_NOINLINE void affine_prepare_general(struct affine_prepared *p, const struct pqk_affine *a, size_t count)
+{
+    const bool inside = a->quotient == PQK_FUSED || a->quotient == PQK_MULTIPLY_ADD;
+    p->fast = false;
+    for (size_t i = 0; i < count; ++i) {
+        struct affine_lanes *to = &p->at[i / VL];
+        const size_t lane = i % VL;
+        const int32_t z = inside ? 0 : to->z[lane];
+        to->lo[lane] = (float)(a->quant_min - z);
+        to->hi[lane] = (float)(a->quant_max - z);
+        if (a->zero_is_zero && to->s[lane] == 0.0f) to->h[lane] = 0.0f;
+    }
+}
+
 /* Fills p for `count` parameters from index `at` on; extra widens the limits of x by so many steps. */
 static PQK_NOINLINE void affine_prepare(struct affine_prepared *p, const struct pqk_affine *a, ptrdiff_t at,
                                       ptrdiff_t stride, size_t count, int extra)
 {
     const bool inside = a->quotient == PQK_FUSED || a->quotient == PQK_MULTIPLY_ADD;
     const bool wide = a->quant_max - a->quant_min > 255;
-    const vf32 zero = vf32_set1(0.0f), small = vf32_set1(0x1p-100f), large = vf32_set1(0x1p100f);
+    const vf32 zero = vf32_set1(0.0f), one = vf32_set1(1.0f), small = vf32_set1(0x1p-100f), large = vf32_set1(0x1p100f);
     vs32 bad = vs32_set1(0);
 
-    affine_fetch(p->s, a->scale + at, stride, count, 1.0f);
-    affine_fetch_zero_points(p->z, a, at, stride, count);
-    if (a->inverse && a->quotient != PQK_DIVIDE) affine_fetch(p->h, a->inverse + at, stride, count, 1.0f);
     for (size_t i = 0; i < count; i += VL) {
-        const vf32 s = vf32_load_f32(p->s + i);
+        struct affine_lanes *to = &p->at[i / VL];
+        const ptrdiff_t from = at + (ptrdiff_t)i * stride;
+        const vf32 s = affine_fetch(a->scale + from, stride, count - i, 1.0f);
+        const vs32 z = a->zero_point ? affine_fetch_zero_points(a->zero_point + from, stride, count - i) : vs32_set1(0);
         vf32 h, l = zero, step = s;
         if (a->quotient == PQK_DIVIDE) {
-            h = vf32_div(vf32_set1(1.0f), s);
+            h = vf32_div(one, s);
             l = affine_low_part(s, h, wide, &bad);
         } else {
-            h = a->inverse ? vf32_load_f32(p->h + i) : vf32_div(vf32_set1(a->numerator), s);
-            step = vf32_div(vf32_set1(1.0f), h);
+            h = a->inverse ? affine_fetch(a->inverse + from, stride, count - i, 1.0f) : vf32_div(vf32_set1(a->numerator), s);
+            step = vf32_div(one, h);
         }
         bad = vs32_or(bad, vs32_not_between(h, small, large));
-        const vs32 z = vs32_load(p->z + i);
+        if (a->zero_is_zero)
+            bad = vs32_or(bad, vs32_equal(vs32_and(vs32_bits(s), vs32_set1(INT32_MAX)), vs32_set1(0)));
         const vf32 lo = vf32_from_s32(vs32_sub(vs32_set1(a->quant_min - extra), z));
         const vf32 hi = vf32_from_s32(vs32_sub(vs32_set1(a->quant_max + extra), z));
-        vf32_store_f32(p->h + i, h);
-        vf32_store_f32(p->l + i, l);
-        vf32_store_f32(p->lo + i, vf32_mul(lo, step));
-        vf32_store_f32(p->hi + i, vf32_mul(hi, step));
         const vf32 zf = inside ? vf32_from_s32(z) : zero;
-        vf32_store_f32(p->fused + i, a->quotient == PQK_FUSED ? zf : zero);
-        vf32_store_f32(p->added + i, a->quotient == PQK_MULTIPLY_ADD ? zf : zero);
-        if (inside) vs32_store(p->z + i, vs32_set1(0));
+        vf32_store_f32(to->s, s);
+        vf32_store_f32(to->h, h);
+        vf32_store_f32(to->l, l);
+        vf32_store_f32(to->lo, vf32_mul(lo, step));
+        vf32_store_f32(to->hi, vf32_mul(hi, step));
+        vf32_store_f32(to->fused, a->quotient == PQK_FUSED ? zf : zero);
+        vf32_store_f32(to->added, a->quotient == PQK_MULTIPLY_ADD ? zf : zero);
+        vs32_store(to->z, inside ? vs32_set1(0) : z);
     }
-    p->fast = !vs32_any(bad) && !a->away && a->quotient != PQK_MULTIPLY_ADD && VL > 1;
-    if (p->fast) return;
-    for (size_t i = 0; i < count; ++i) { /* limits of y instead of x, and 1/0 where the convention says 0 */
-        p->lo[i] = (float)(a->quant_min - p->z[i]);
-        p->hi[i] = (float)(a->quant_max - p->z[i]);
-        if (a->zero_is_zero && p->s[i] == 0.0f) p->h[i] = 0.0f;
-    }
+    p->fast = VL > 1 && !vs32_any(bad);
+    if (!p->fast) affine_prepare_general(p, a, count);
 }
 
 static PQK_INLINE struct affine_consts affine_of_row(const struct affine_prepared *p, size_t i)
 {
-    const struct affine_consts k = {vf32_set1(p->s[i]),     vf32_set1(p->h[i]),     vf32_set1(p->l[i]),
-                                    vf32_set1(p->lo[i]),    vf32_set1(p->hi[i]),    vf32_set1(p->fused[i]),
-                                    vf32_set1(p->added[i]), vs32_set1(p->z[i])};
+    const struct affine_lanes *from = &p->at[i / VL];
+    const size_t lane = i % VL;
+    const struct affine_consts k = {vf32_set1(from->s[lane]),     vf32_set1(from->h[lane]),
+                                    vf32_set1(from->l[lane]),     vf32_set1(from->lo[lane]),
+                                    vf32_set1(from->hi[lane]),    vf32_set1(from->fused[lane]),
+                                    vf32_set1(from->added[lane]), vs32_set1(from->z[lane])};
     return k;
 }
 
+/* i is a multiple of VL. */
 static PQK_INLINE struct affine_consts affine_of_columns(const struct affine_prepared *p, size_t i)
 {
-    const struct affine_consts k = {vf32_load_f32(p->s + i),     vf32_load_f32(p->h + i),
-                                    vf32_load_f32(p->l + i),     vf32_load_f32(p->lo + i),
-                                    vf32_load_f32(p->hi + i),    vf32_load_f32(p->fused + i),
-                                    vf32_load_f32(p->added + i), vs32_load(p->z + i)};
+    const struct affine_lanes *from = &p->at[i / VL];
+    const struct affine_consts k = {vf32_load_f32(from->s),     vf32_load_f32(from->h),  vf32_load_f32(from->l),
+                                    vf32_load_f32(from->lo),    vf32_load_f32(from->hi), vf32_load_f32(from->fused),
+                                    vf32_load_f32(from->added), vs32_load(from->z)};
     return k;
 }
 
 /* The predecessor of 1/2 instead of 1/2, so that 0.49999997 + 0.5 does not round up to 1. */
 static PQK_INLINE vs32 affine_round(vf32 y, bool away)
 {
-    if (!away) return vs32_round(y);
-    return vs32_round(vf32_trunc(vf32_add(y, vf32_copysign(vf32_set1(0x1.fffffep-2f), y))));
+    return away ? vs32_truncate(vf32_add(y, vf32_copysign(vf32_set1(0x1.fffffep-2f), y))) : vs32_round(y);
 }
 
-static PQK_INLINE vf32 affine_quotient(vf32 x, const struct affine_consts *k, const struct pqk_affine *a)
+/* The loops are compiled for each of these; the general one asks for the factors at run time. */
+enum affine_way {
+    AFFINE_EVEN,
+    AFFINE_AWAY,  /* rounds half away from zero */
+    AFFINE_ADDED, /* PQK_MULTIPLY_ADD: the zero point is added to the product, on ports that the others leave free */
+    AFFINE_GENERAL
+};
+
+static PQK_INLINE enum affine_way affine_way_of(const struct affine_prepared *p, const struct pqk_affine *a)
 {
-    if (a->quotient == PQK_DIVIDE) return vf32_div(x, k->s);
-    return vf32_add(vf32_fma(x, k->h, k->fused), k->added);
+    if (!p->fast) return AFFINE_GENERAL;
+    return a->away ? AFFINE_AWAY : a->quotient == PQK_MULTIPLY_ADD ? AFFINE_ADDED : AFFINE_EVEN;
 }
 
 /* The integer, still without z.  natural: the caller's narrowing saturates at quant_min - z, so that the lower
  * limit is not needed where vs32_round maps all that is too low, NaN included, to a large negative number. */
-static PQK_INLINE vs32 affine_integer(vf32 x, const struct affine_consts *k, const struct pqk_affine *a, bool fast,
-                                      bool natural)
+static PQK_INLINE vs32 affine_integer(vf32 x, const struct affine_consts *k, const struct pqk_affine *a,
+                                      enum affine_way way, bool natural)
 {
-    if (fast) {
-        const vf32 c = natural ? vf32_guard(x, k->lo, k->hi) : vf32_clamp(x, k->lo, k->hi);
-        return vs32_round(vf32_fma(c, k->h, vf32_fma(c, k->l, k->fused)));
+    if (way == AFFINE_GENERAL) {
+        const vf32 y = a->quotient == PQK_DIVIDE ? vf32_div(x, k->s)
+                                                 : vf32_add(vf32_fma(x, k->h, k->fused), k->added);
+        return affine_round(vf32_clamp(y, k->lo, k->hi), a->away);
     }
-    return affine_round(vf32_clamp(affine_quotient(x, k, a), k->lo, k->hi), a->away);
+    const vf32 c = natural ? vf32_guard(x, k->lo, k->hi) : vf32_clamp(x, k->lo, k->hi);
+    if (way == AFFINE_ADDED) return vs32_round(vf32_add(vf32_mul(c, k->h), k->added));
+    return affine_round(vf32_fma(c, k->h, vf32_fma(c, k->l, k->fused)), way == AFFINE_AWAY);
 }
 #endif

@@ -33,6 +33,7 @@ typedef enum pqk_status {
     PQK_ERROR_ZERO_POINT, /* a zero point is outside [quant_min, quant_max] */
     PQK_ERROR_RANGE,      /* quant_min > quant_max, or wider than 16 bits */
     PQK_ERROR_CONVENTION, /* no such convention, or not for this function */
+    PQK_ERROR_PART,       /* part is not in [0, parts) */
     PQK_ERROR_MEMORY,     /* scratch memory could not be had */
     PQK_ERROR_LAYER       /* no such layer, or this CPU cannot run it */
 } pqk_status;

@@ -38,7 +38,7 @@ pqk_status pqk_quantize(const pqk_array *x, const pqk_params *params, pqk_conven
     if (x->type < PQK_F32 || x->type > PQK_BF16) return PQK_ERROR_TYPE;
     if (!pqk_integer_type(q->type, &slot, &job.affine.quant_min, &job.affine.quant_max)) return PQK_ERROR_TYPE;
     if (slot == PQK_SLOT_S32) return PQK_ERROR_TYPE;
-    pqk_status status = pqk_tiles_check(&operands);
+    pqk_status status = pqk_tiles_check(&operands, exec);
     if (status) return status;
 
     const size_t count = pqk_tiles_param_count(x, params->block);

@@ -7,7 +7,7 @@
  * whole, padded with zero bits.  F16 and BF16 are first made float32, exactly.
  *
  * NaN gives quant_min, infinities and whatever is out of range saturate.  Any scale is allowed.  The zero points are
- * within [quant_min, quant_max], and that range is within the element type: the caller has checked.
+ * within [quant_min, quant_max], and that range is the element type's own: the caller has checked.
  *
  * Every kernel returns the bits that the scalar one returns.
  */

@@ -37,9 +37,9 @@ static void strides_in_bits(const pqk_array *a, int64_t *bits)
     }
 }
 
-static void push_axis(struct pqk_plan *p, int64_t n, const int64_t *bits, int64_t times, int64_t param)
+static void push_axis(struct pqk_plan *p, int64_t n, const int64_t *bits, int64_t times, int64_t param, bool keep)
 {
-    if (n == 1) return;
+    if (n == 1 && !keep) return;
     struct pqk_plan_axis *axis = &p->axis[p->axes++];
     axis->n = n;
     axis->param = param;
@@ -151,6 +151,7 @@ void pqk_plan_make(struct pqk_plan *p, const struct pqk_operands *operands, unsi
         const int64_t n = first->shape[d], b = block_of(first, operands->block, d), rest = n % b;
         int64_t here[PQK_MAX_OPERANDS];
         for (int o = 0; o < p->operands; ++o) here[o] = bits[o][d];
+        const bool keep = packed && d == first->ndim - 1; /* a packed run stays a run, even of one element */
         if (d == first->ndim - 1) fixed = p->axes;
         if (rest) { /* two pieces: the whole blocks, and the short one */
             const bool last = piece & 1;
@@ -158,12 +159,12 @@ void pqk_plan_make(struct pqk_plan *p, const struct pqk_operands *operands, unsi
             if (last) {
                 for (int o = 0; o < p->operands; ++o) p->data[o] += (n - rest) * here[o] / 8;
                 p->param += n / b * params[d + 1];
-                push_axis(p, rest, here, 1, 0);
+                push_axis(p, rest, here, 1, 0, keep);
                 continue;
             }
         }
-        push_axis(p, n / b, here, b, params[d + 1]);
-        push_axis(p, b, here, 1, 0);
+        push_axis(p, n / b, here, b, params[d + 1], keep && b == 1);
+        push_axis(p, b, here, 1, 0, keep && b > 1);
     }
     sort_axes(p, packed ? fixed : p->axes);
     merge_axes(p);

@@ -1,6 +1,7 @@
 /* tiles.c -- runs a plan: checks, pieces, threads, and the buffers for runs that are not contiguous. */
 #include "tiles/tiles.h"
 #include "core/macros.h"
+#include "core/fpenv.h"
 #include "core/pool.h"
 #include "tiles/gather.h"
 #include "tiles/plan.h"
@@ -57,8 +58,9 @@ static pqk_status check_block(const struct pqk_operands *operands)
     return pqk_plan_short_axes(first, operands->block) < 0 ? PQK_ERROR_BLOCK : PQK_OK;
 }
 
-pqk_status pqk_tiles_check(const struct pqk_operands *operands)
+pqk_status pqk_tiles_check(const struct pqk_operands *operands, const pqk_exec *exec)
 {
+    if (exec && exec->parts > 0 && (exec->part < 0 || exec->part >= exec->parts)) return PQK_ERROR_PART;
     for (int o = 0; o < operands->count; ++o) {
         const pqk_status status = check_array(operands->array[o], operands->array[0]);
         if (status) return status;
@@ -133,7 +135,9 @@ static void run_piece(const struct call *call, const pqk_exec *exec)
     const int64_t share = tasks / exec->parts, extra = tasks % exec->parts, part = exec->part;
     const int64_t begin = share * part + (part < extra ? part : extra);
     const int64_t end = begin + share + (part < extra);
+    const pqk_fpenv found = pqk_fpenv_enter();
     for (int64_t i = begin; i < end; ++i) run_task((void *)call, (size_t)i);
+    pqk_fpenv_leave(found);
 }
 
 void pqk_tiles_run(const struct pqk_operands *operands, pqk_tile_fn *fn, const void *context, const pqk_exec *exec)

@@ -39,8 +39,8 @@ struct pqk_operands {
 /* Bits of one element in memory, 0 where type is unknown: 8 for S4, 4 for S4X2. */
 int pqk_type_bits(pqk_type type);
 
-/* Checks that ndim, shapes and strides are sane and equal, and that no size overflows. */
-pqk_status pqk_tiles_check(const struct pqk_operands *operands);
+/* Checks that ndim, shapes and strides are sane and equal, that no size overflows, and the blocks and the part. */
+pqk_status pqk_tiles_check(const struct pqk_operands *operands, const pqk_exec *exec);
 
 /* The number of parameters.  After pqk_tiles_check. */
 size_t pqk_tiles_param_count(const pqk_array *array, const int64_t *block);
