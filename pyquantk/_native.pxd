@@ -1,0 +1,92 @@
+# The C interface of pyquantk (csrc/include/pyquantk.h) for this module and for other Cython packages:
+#
+#     from pyquantk._native cimport pqk_array, pqk_params, PQK_ONNX
+#
+# declares the types; link against the functions through pyquantk.get_include() and your own build.
+from libc.stdint cimport int32_t, int64_t
+
+cdef extern from "pyquantk.h" nogil:
+    ctypedef enum pqk_status:
+        PQK_OK
+        PQK_ERROR_TYPE
+        PQK_ERROR_SHAPE
+        PQK_ERROR_BLOCK
+        PQK_ERROR_ZERO_POINT
+        PQK_ERROR_RANGE
+        PQK_ERROR_CONVENTION
+        PQK_ERROR_PART
+        PQK_ERROR_MEMORY
+        PQK_ERROR_LAYER
+
+    ctypedef enum pqk_type:
+        PQK_F32
+        PQK_F16
+        PQK_BF16
+        PQK_S8
+        PQK_U8
+        PQK_S16
+        PQK_U16
+        PQK_S32
+        PQK_S4
+        PQK_U4
+        PQK_S2
+        PQK_U2
+        PQK_S4X2
+        PQK_U4X2
+        PQK_S2X4
+        PQK_U2X4
+
+    ctypedef enum pqk_convention:
+        PQK_ONNX
+        PQK_TORCH
+        PQK_TORCH_FAKE_QUANTIZE
+        PQK_TORCH_DECOMPOSED
+        PQK_TORCH_DECOMPOSED_GROUP
+        PQK_TFLITE
+        PQK_GGML
+        PQK_BITSANDBYTES
+
+    ctypedef struct pqk_array:
+        void *data
+        pqk_type type
+        int ndim
+        const int64_t *shape
+        const int64_t *strides
+
+    ctypedef struct pqk_params:
+        const float *scale
+        const int32_t *zero_point
+        const float *inverse
+        const int64_t *block
+
+    ctypedef struct pqk_exec:
+        int32_t part
+        int32_t parts
+
+    ctypedef struct pqk_statistics:
+        float *min
+        float *max
+        int64_t *nan_count
+        int64_t *inf_count
+
+    int PQK_MAX_NDIM
+    int PQK_ABI_VERSION
+    int pqk_abi_version()
+    const char *pqk_status_message(pqk_status status)
+    pqk_status pqk_quantize(const pqk_array *x, const pqk_params *params, pqk_convention convention,
+                            const pqk_array *q, const pqk_exec *exec)
+    pqk_status pqk_dequantize(const pqk_array *q, const pqk_params *params, const pqk_array *y,
+                              const pqk_exec *exec)
+    pqk_status pqk_fake_quantize(const pqk_array *x, const pqk_params *params, pqk_convention convention,
+                                 int32_t quant_min, int32_t quant_max, const pqk_array *y,
+                                 const pqk_array *mask, const pqk_exec *exec)
+    pqk_status pqk_observe(const pqk_array *x, const int64_t *block, const pqk_statistics *out)
+    const char *pqk_layer_name(int layer)
+    int pqk_layer_supported(int layer)
+    int pqk_active_layer()
+    pqk_status pqk_use_layer(int layer)
+    const char *pqk_operation_name(int operation)
+    const char *pqk_operation_layer(int operation)
+    int pqk_get_num_threads()
+    int pqk_set_num_threads(int n)
+    int pqk_set_thread_limit(int n)

@@ -1,0 +1,335 @@
+"""Uniform affine quantization: float arrays to small integers, back, and both in one pass."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from . import _native
+from .arrays import Array, Granularity, Shape, as_input, check_out, granularity, scale_array, zero_point_array
+from .dtypes import FLOATS, INTEGERS, PACKED_BITS, dtype_named
+
+__all__ = ["dequantize", "fake_quantize", "quantize"]
+
+_CONVENTIONS: dict[str, int] = _native.CONVENTIONS
+_INT8 = np.dtype(np.int8)
+_UINT8 = np.dtype(np.uint8)
+_QUANTIZED = (*INTEGERS, np.dtype(np.int32))
+
+
+def quantize(
+    x: Any,
+    scale: Any,
+    zero_point: Any = None,
+    *,
+    dtype: Any = None,
+    axis: int | tuple[int, ...] | None = None,
+    block_size: int | tuple[int, ...] | None = None,
+    convention: str = "onnx",
+    packed: bool = False,
+    out: Array | None = None,
+) -> Array:
+    """Quantize `x` to integers: ``saturate(round(x / scale) + zero_point)``.
+
+    Parameters
+    ----------
+    x : array_like of float32, float16 or bfloat16, any shape and strides
+        Anything NumPy can view, CPU DLPack producers included; lists become float32. NaN gives the least value of
+        the type, infinities saturate.
+    scale : float or array_like of float
+        Size of one quantization step in units of `x`: a number; with `axis` an array of shape ``(x.shape[axis],)``;
+        with `block_size` of the shape of `x` with each blocked axis of n elements replaced by ``ceil(n / block_size)``.
+        Rounded to float32 first. Any value is allowed, zero, negative, infinite and NaN too: the result follows the
+        formula in IEEE arithmetic, then saturates.
+    zero_point : int or array_like of int, optional
+        The integer that stands for 0.0, within the range of the result: a number, or an array of the shape of `scale`.
+    dtype : dtype or str, optional
+        int8 (the default, unless `zero_point` has one of these dtypes itself), uint8, int16, uint16, int4, uint4,
+        int2 or uint2.
+    axis : int or tuple of int, optional
+        The axis (or axes) along which `scale` varies; negative counts from the end. With `block_size` alone, -1.
+    block_size : int or tuple of int, optional
+        How many consecutive elements along `axis` share a scale; the last block may be shorter. A tuple, with a
+        tuple of axes, makes blocks of two or more dimensions.
+    convention : str, default "onnx"
+        Whose rounding: "onnx" divides and rounds half to even; "torch", "torch_fake_quantize", "torch_decomposed",
+        "tflite", "ggml" and "bitsandbytes" give the bits of those systems. For "bitsandbytes" `scale` is the row's
+        absmax, as in its own functions, and the step is absmax / 127.
+    packed : bool, default False
+        Pack 4- or 2-bit results along the last axis into uint8, the first element in the low bits.
+    out : ndarray, optional
+        Where to write the result: of its dtype and shape, any strides, no overlap with an input.
+
+    Returns
+    -------
+    ndarray of `dtype`, of the shape of `x` (packed: uint8, the last axis ``ceil(n * bits / 8)``)
+
+    Raises
+    ------
+    TypeError
+        If an argument has a dtype that is not listed here.
+    ValueError
+        If shapes do not fit, `zero_point` is out of range, or `out` cannot be written. `out` is then untouched.
+
+    Notes
+    -----
+    The result has the same bits on every CPU and for any number of threads. The formulas are those of ONNX
+    QuantizeLinear (opset 21 and later, arithmetic in float32), ``torch.quantize_per_tensor`` and
+    ``quantize_per_channel``, ``torch.fake_quantize_per_tensor_affine``, ``quantized_decomposed`` (given `block_size`,
+    its per-group and per-token form), TFLite, ggml's Q8_0 and bitsandbytes' ``int8_vectorwise_quant``; csrc/affine
+    has them in full.
+
+    Examples
+    --------
+    >>> import pyquantk as qk
+    >>> qk.quantize([-1.0, 0.0, 0.26, 100.0], 0.1)
+    array([-10,   0,   3, 127], dtype=int8)
+    >>> qk.quantize([[0.5, 1.0], [5.0, 10.0]], [0.01, 0.1], 128, dtype="uint8", axis=0)
+    array([[178, 228],
+           [178, 228]], dtype=uint8)
+    """
+    code = _CONVENTIONS.get(convention)
+    if out is not None and axis is None and block_size is None and dtype is None and not packed:
+        if code is not None and convention != "torch_decomposed" and (out.__class__ is not np.ndarray or out.dtype is _INT8):
+            if _native.quantize_plain(x, scale, zero_point, out, code):
+                return out
+    x = as_input(x, "x")
+    target = _target_dtype(dtype, zero_point)
+    grain = granularity(x.shape, axis, block_size)
+    scales = scale_array(scale, grain)
+    zero_points = zero_point_array(zero_point, scales, INTEGERS[target])
+    code, inverse = _convention(convention, scale, scales, block_size)
+
+    shape, result_dtype = x.shape, target
+    if packed:
+        shape, result_dtype = _packed_shape(x.shape, target, grain), _UINT8
+    if out is None:
+        out = np.empty(shape, _UINT8) if packed else np.empty_like(x, target, order="K", subok=False)
+    else:
+        check_out(out, result_dtype, shape, (x, scale, zero_point))
+        if packed and out.ndim and out.strides[-1] != 1 and out.shape[-1] > 1:
+            raise ValueError("out must be contiguous along its last axis, where elements are packed")
+    if x.size:
+        _native.quantize(x, out, target if packed else None, scales, zero_points, inverse, grain.block, code)
+    return out
+
+
+def dequantize(
+    q: Any,
+    scale: Any,
+    zero_point: Any = None,
+    *,
+    dtype: Any = "float32",
+    axis: int | tuple[int, ...] | None = None,
+    block_size: int | tuple[int, ...] | None = None,
+    packed: Any = None,
+    shape: Shape | None = None,
+    out: Array | None = None,
+) -> Array:
+    """Real values of quantized ones: ``(q - zero_point) * scale``.
+
+    The subtraction is exact, the product rounds once to float32, and a float16 or bfloat16 result once more.
+
+    Parameters
+    ----------
+    q : array_like of int8, uint8, int16, uint16, int32, int4, uint4, int2 or uint2, any shape and strides
+        Or, with `packed`, uint8 with 4- or 2-bit elements along the last axis, the first in the low bits.
+    scale, zero_point, axis, block_size
+        As in `quantize`. An int32 `q` may have any int32 zero point.
+    dtype : dtype or str, default float32
+        float32, float16 or bfloat16.
+    packed : dtype or str, optional
+        What the bytes of `q` hold: int4, uint4, int2 or uint2. Where `shape` is given and `zero_point` has one of
+        these dtypes, that one is the default.
+    shape : tuple of int, optional
+        The shape of the unpacked elements; by default every element of the bytes counts.
+    out : ndarray, optional
+        Where to write the result: of its dtype and shape, any strides, no overlap with an input.
+
+    Returns
+    -------
+    ndarray of `dtype`, of the shape of `q` (or `shape`)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `quantize`; also if `shape` does not fit the bytes of a packed `q`.
+
+    Notes
+    -----
+    ONNX DequantizeLinear with float32 arithmetic. The same bits on every CPU.
+
+    Examples
+    --------
+    >>> import pyquantk as qk, numpy as np
+    >>> qk.dequantize(np.array([-10, 0, 3, 127], np.int8), 0.5)
+    array([-5. ,  0. ,  1.5, 63.5], dtype=float32)
+    """
+    if out is not None and axis is None and block_size is None and packed is None and shape is None:
+        if dtype == "float32" and (out.__class__ is not np.ndarray or out.dtype is FLOATS[0]):
+            if _native.dequantize_plain(q, scale, zero_point, out):
+                return out
+    target = dtype_named(dtype, "dtype", FLOATS)
+    held = _held_dtype(packed, shape, zero_point)
+    if held is None:
+        q = as_input(q, "q", _QUANTIZED)
+        full: Shape = q.shape
+        limits = INTEGERS.get(q.dtype, (-(2**31), 2**31 - 1))
+    else:
+        q = as_input(q, "q", (_UINT8,))
+        full = _unpacked_shape(q.shape, held, shape)
+        limits = INTEGERS[held]
+    grain = granularity(full, axis, block_size)
+    scales = scale_array(scale, grain)
+    zero_points = zero_point_array(zero_point, scales, limits)
+    if held is not None:
+        _packed_shape(full, held, grain)
+        if q.ndim and q.shape[-1] > 1 and q.strides[-1] != 1:
+            q = np.ascontiguousarray(q)
+    if out is None:
+        out = np.empty_like(q, target, order="K", subok=False) if held is None else np.empty(full, target)
+    else:
+        check_out(out, target, full, (q, scale, zero_point))
+    if out.size:
+        _native.dequantize(q, held, full, out, scales, zero_points, grain.block)
+    return out
+
+
+def fake_quantize(
+    x: Any,
+    scale: Any,
+    zero_point: Any = None,
+    *,
+    quant_min: int = -128,
+    quant_max: int = 127,
+    axis: int | tuple[int, ...] | None = None,
+    block_size: int | tuple[int, ...] | None = None,
+    convention: str = "torch_fake_quantize",
+    return_mask: bool = False,
+    out: Array | None = None,
+) -> Any:
+    """Quantize and dequantize in one pass, as in quantization-aware training.
+
+    ``(clamp(round(x / scale) + zero_point, quant_min, quant_max) - zero_point) * scale``
+
+    Parameters
+    ----------
+    x : array_like of float32, float16 or bfloat16, any shape and strides
+        NaN counts as `quant_min`.
+    scale, zero_point, axis, block_size, convention
+        As in `quantize`; `zero_point` is within [`quant_min`, `quant_max`].
+    quant_min, quant_max : int, default -128 and 127
+        The integer range, at most 65535 wide.
+    return_mask : bool, default False
+        Also return where the clamp changed nothing: the gradient of the straight-through estimator is
+        ``grad * mask``.
+    out : ndarray of the dtype and shape of `x`, optional
+        Where to write the result; may be `x` itself.
+
+    Returns
+    -------
+    y : ndarray of the dtype and shape of `x`
+    mask : ndarray of bool, of the shape of `x`
+        Only with `return_mask`. False where x is NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `quantize`; also if `quant_min` > `quant_max`.
+
+    Notes
+    -----
+    By default the bits of ``torch.fake_quantize_per_tensor_affine`` and ``..._per_channel_affine``. The straight-through
+    estimator: Bengio, Leonard & Courville, "Estimating or propagating gradients through stochastic neurons", 2013.
+
+    Examples
+    --------
+    >>> import pyquantk as qk
+    >>> y, mask = qk.fake_quantize([0.26, 100.0], 0.125, return_mask=True)
+    >>> y, mask
+    (array([ 0.25 , 15.875], dtype=float32), array([ True, False]))
+    """
+    x = as_input(x, "x")
+    low, high = operator.index(quant_min), operator.index(quant_max)
+    if not (-(2**31) <= low <= high < 2**31 and high - low <= 65535):
+        raise ValueError(f"quant_min and quant_max must be in order and at most 65535 apart, not {low} and {high}")
+    grain = granularity(x.shape, axis, block_size)
+    scales = scale_array(scale, grain)
+    zero_points = zero_point_array(0 if zero_point is None else zero_point, scales, (low, high))
+    code, inverse = _convention(convention, scale, scales, block_size)
+    if out is None:
+        out = np.empty_like(x, order="K", subok=False)
+    else:
+        same = out is x or (isinstance(out, np.ndarray) and _same_memory(out, x))
+        check_out(out, x.dtype, x.shape, (scale, zero_point) if same else (x, scale, zero_point))
+    mask = np.empty_like(out, np.uint8, order="K", subok=False) if return_mask else None
+    if x.size:
+        _native.fake_quantize(x, out, mask, scales, zero_points, inverse, grain.block, code, low, high)
+    return out if mask is None else (out, mask.view(np.bool_))
+
+
+def _target_dtype(dtype: Any, zero_point: Any) -> np.dtype[Any]:
+    if dtype is not None:
+        return dtype_named(dtype, "dtype", INTEGERS)
+    given = getattr(zero_point, "dtype", None)
+    return given if isinstance(given, np.dtype) and given in INTEGERS else _INT8
+
+
+def _convention(name: str, scale: Any, scales: Array, block_size: Any) -> tuple[int, Array | None]:
+    """The code of a convention, and the reciprocals where it does not take them in float32."""
+    try:
+        code = _CONVENTIONS[name]
+    except (KeyError, TypeError):
+        raise ValueError(f"convention must be one of {', '.join(_CONVENTIONS)}, not {name!r}") from None
+    if name != "torch_decomposed":
+        return code, None
+    exact = np.asarray(scale)
+    exact = exact.astype(np.float64) if exact.dtype.kind != "f" or exact.dtype.itemsize != 8 else exact
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = np.ascontiguousarray((1.0 / exact).astype(np.float32).reshape(scales.shape))
+    return (code if block_size is None else _native.TORCH_DECOMPOSED_GROUP), inverse
+
+
+def _packed_shape(shape: Shape, dtype: np.dtype[Any], grain: Granularity | None) -> Shape:
+    """The shape of the bytes that hold `shape` elements."""
+    bits = PACKED_BITS.get(dtype)
+    if bits is None:
+        names = ", ".join(d.name for d in PACKED_BITS)
+        raise TypeError(f"packed results must have one of the dtypes {names}, not {dtype}")
+    if not shape:
+        return (1,)
+    per_byte = 8 // bits
+    size = grain.block[-1] if grain is not None and grain.block else 1
+    if 1 < size < shape[-1] and size % per_byte:
+        raise ValueError(f"block_size must be a multiple of {per_byte} along a packed axis, not {size}")
+    return (*shape[:-1], -(-shape[-1] * bits // 8))
+
+
+def _held_dtype(packed: Any, shape: Shape | None, zero_point: Any) -> np.dtype[Any] | None:
+    """What the bytes of a packed array hold, or None where it is not packed."""
+    if packed is not None:
+        return dtype_named(packed, "packed", PACKED_BITS)
+    if shape is None:
+        return None
+    given = getattr(zero_point, "dtype", None)
+    if isinstance(given, np.dtype) and given in PACKED_BITS:
+        return given
+    raise TypeError("packed must be given with shape: int4, uint4, int2 or uint2, as what q's bytes hold")
+
+
+def _unpacked_shape(bytes_shape: Shape, dtype: np.dtype[Any], shape: Shape | None) -> Shape:
+    per_byte = 8 // PACKED_BITS[dtype]
+    if shape is None:
+        if not bytes_shape:
+            raise ValueError("q must have an axis along which its elements are packed")
+        return (*bytes_shape[:-1], bytes_shape[-1] * per_byte)
+    full = tuple(operator.index(n) for n in shape)
+    if any(n < 0 for n in full) or _packed_shape(full, dtype, None) != bytes_shape:
+        raise ValueError(f"shape must fit the bytes of q, of shape {bytes_shape}, {per_byte} to a byte; not {shape}")
+    return full
+
+
+def _same_memory(a: Array, b: Array) -> bool:
+    return a.__array_interface__["data"] == b.__array_interface__["data"] and a.strides == b.strides and a.shape == b.shape
