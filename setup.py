@@ -100,6 +100,7 @@ setup(
     packages=[*find_packages(include=["pyquantk", "pyquantk.*"]), "pyquantk.include"],
     package_dir={"pyquantk.include": "csrc/include"},
     package_data={"pyquantk": ["py.typed", "*.pyi", "*.pxd"], "pyquantk.include": ["*.h"]},
+    include_package_data=False,  # or the wheel would carry what the sdist needs
     ext_modules=[native],
     cmdclass={"build_ext": BuildExt},
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
