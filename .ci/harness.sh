@@ -52,5 +52,5 @@ echo "-- TSan"
 each --cc clang-$llvm --sanitize thread
 
 echo "-- valgrind, which knows instructions up to AVX2 and says so to the CPU detection"
-build harness
+build harness --flag=-Werror
 valgrind -q --error-exitcode=1 "$program" --quick --random 20
