@@ -74,6 +74,17 @@ static PQK_INLINE uint8x8_t f32_to_bf16(vf32 x)
 static PQK_INLINE void vf32_store_f32(void *p, vf32 x) { store_128(p, vreinterpretq_u8_f32(x)); }
 static PQK_INLINE void vf32_store_f16(void *p, vf32 x) { store_64(p, f32_to_f16(x)); }
 static PQK_INLINE void vf32_store_bf16(void *p, vf32 x) { store_64(p, f32_to_bf16(x)); }
+/* Two registers, neither with a NaN: half a unit, less one where the kept part is even, cannot overflow then. */
+static PQK_INLINE uint8x8_t round_to_bf16(vf32 x)
+{
+    const uint32x4_t bits = vreinterpretq_u32_f32(x);
+    const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    return vreinterpret_u8_u16(vaddhn_u32(vaddq_u32(bits, odd), vdupq_n_u32(0x7fff))); /* the upper half of the sum */
+}
+static PQK_INLINE void vf32_store2_bf16(char *p, vf32 a, vf32 b)
+{
+    store_128(p, vcombine_u8(round_to_bf16(a), round_to_bf16(b)));
+}
 
 /* Through a copy on the stack: NEON has no masked store. */
 static PQK_INLINE void store_part(void *p, size_t bytes, uint8x16_t x)

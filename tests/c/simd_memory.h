@@ -60,6 +60,12 @@ static void test_float_memory(void)
             check_bytes(p, want, whole, formats[f].name);
             formats[f].store_part(p = take(part, gap), m, vf32_load_f32(x));
             check_bytes(p, want, part, formats[f].name);
+            if (f != 2) continue;
+            unsigned char twice[4 * VL];
+            for (int i = 0; i < VL; ++i) x[i] = x[i] != x[i] ? 1.0f : x[i], encode(twice + 2 * i, x[i], f);
+            memcpy(twice + whole, twice, whole);
+            vf32_store2_bf16((char *)(p = take(2 * whole, gap)), vf32_load_f32(x), vf32_load_f32(x));
+            check_bytes(p, twice, 2 * whole, "vf32_store2_bf16");
         }
 }
 

@@ -248,6 +248,14 @@ static void check_narrow_floats(const float *x, bool by_value)
         check(half[i] == rounded_by_value(x[i], 10, -14), "float16 by value", x[i]);
         check(brain[i] == rounded_by_value(x[i], 7, -126), "bfloat16 by value", x[i]);
     }
+    float numbers[VL], negated[VL];
+    uint16_t both[2 * VL];
+    for (int i = 0; i < VL; ++i) numbers[i] = x[i] != x[i] ? 0.0f : x[i], negated[i] = -numbers[i];
+    vf32_store2_bf16((char *)both, vf32_load_f32(numbers), vf32_load_f32(negated));
+    for (int i = 0; i < VL; ++i) {
+        check(both[i] == pqk_f32_to_bf16(numbers[i]), "vf32_store2_bf16", x[i]);
+        check(both[VL + i] == pqk_f32_to_bf16(negated[i]), "vf32_store2_bf16", x[i]);
+    }
 }
 
 static void test_narrow_floats(bool exhaustive)
