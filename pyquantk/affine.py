@@ -91,10 +91,18 @@ def quantize(
            [178, 228]], dtype=uint8)
     """
     code = _CONVENTIONS.get(convention)
-    if out is not None and axis is None and block_size is None and dtype is None and not packed:
-        if code is not None and convention != "torch_decomposed" and (out.__class__ is not np.ndarray or out.dtype is _INT8):
-            if _native.quantize_plain(x, scale, zero_point, out, code):
-                return out
+    if (
+        out is not None
+        and axis is None
+        and block_size is None
+        and dtype is None
+        and not packed
+        and code is not None
+        and convention != "torch_decomposed"
+        and (out.__class__ is not np.ndarray or out.dtype is _INT8)
+        and _native.quantize_plain(x, scale, zero_point, out, code)
+    ):
+        return out
     x = as_input(x, "x")
     target = _target_dtype(dtype, zero_point)
     grain = granularity(x.shape, axis, block_size)
@@ -167,10 +175,17 @@ def dequantize(
     >>> qk.dequantize(np.array([-10, 0, 3, 127], np.int8), 0.5)
     array([-5. ,  0. ,  1.5, 63.5], dtype=float32)
     """
-    if out is not None and axis is None and block_size is None and packed is None and shape is None:
-        if dtype == "float32" and (out.__class__ is not np.ndarray or out.dtype is FLOATS[0]):
-            if _native.dequantize_plain(q, scale, zero_point, out):
-                return out
+    if (
+        out is not None
+        and axis is None
+        and block_size is None
+        and packed is None
+        and shape is None
+        and dtype == "float32"
+        and (out.__class__ is not np.ndarray or out.dtype is FLOATS[0])
+        and _native.dequantize_plain(q, scale, zero_point, out)
+    ):
+        return out
     target = dtype_named(dtype, "dtype", FLOATS)
     held = _held_dtype(packed, shape, zero_point)
     if held is None:
@@ -241,8 +256,9 @@ def fake_quantize(
 
     Notes
     -----
-    By default the bits of ``torch.fake_quantize_per_tensor_affine`` and ``..._per_channel_affine``. The straight-through
-    estimator: Bengio, Leonard & Courville, "Estimating or propagating gradients through stochastic neurons", 2013.
+    By default the bits of ``torch.fake_quantize_per_tensor_affine`` and ``..._per_channel_affine``. The
+    straight-through estimator: Bengio, Leonard & Courville, "Estimating or propagating gradients through stochastic
+    neurons", 2013.
 
     Examples
     --------
@@ -332,4 +348,5 @@ def _unpacked_shape(bytes_shape: Shape, dtype: np.dtype[Any], shape: Shape | Non
 
 
 def _same_memory(a: Array, b: Array) -> bool:
-    return a.__array_interface__["data"] == b.__array_interface__["data"] and a.strides == b.strides and a.shape == b.shape
+    same_start = a.__array_interface__["data"] == b.__array_interface__["data"]
+    return bool(same_start and a.strides == b.strides and a.shape == b.shape)

@@ -104,7 +104,8 @@ def granularity(shape: Shape, axis: Any, block_size: Any) -> Granularity:
     """What `axis` and `block_size` mean for an array of this shape."""
     if axis is None and block_size is None:
         return Granularity(None, (), ())
-    axes = [normalize_axis(a, len(shape)) for a in (axis if isinstance(axis, tuple) else (-1 if axis is None else axis,))]
+    named = axis if isinstance(axis, tuple) else (-1 if axis is None else axis,)
+    axes = [normalize_axis(a, len(shape)) for a in named]
     sizes = block_size if isinstance(block_size, tuple) else (1 if block_size is None else block_size,)
     if block_size is None:
         sizes = (1,) * len(axes)

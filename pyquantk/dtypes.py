@@ -37,6 +37,7 @@ PACKED_BITS: dict[np.dtype[Any], int] = {
 
 def dtype_named(dtype: Any, argument: str, allowed: Any) -> np.dtype[Any]:
     """The dtype that `dtype`, an object or a name, stands for, if it is one of `allowed`."""
+    found: np.dtype[Any] | None
     try:
         found = np.dtype(getattr(ml_dtypes, dtype) if isinstance(dtype, str) and hasattr(ml_dtypes, dtype) else dtype)
     except TypeError:

@@ -187,8 +187,8 @@ def choose_params(
 
     Notes
     -----
-    An empty or all-zero block gets the scale that its rule defines, and "pyquantk" gives it 1. A scale is never 0 there:
-    a range too small for a normal float32 step gets the least normal one.
+    An empty or all-zero block gets the scale that its rule defines, and "pyquantk" gives it 1. A scale is never 0
+    there: a range too small for a normal float32 step gets the least normal one.
 
     Examples
     --------
