@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pyquantk import cpu
+
+# importlib mode leaves sys.path alone; this is where modules shared by tests (oracle, strategies) are found.
+sys.path.insert(0, str(Path(__file__).parent))
+
+# No deadline: a machine that is busy elsewhere must not fail a test. CI runs the same examples every time.
+settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "ci", settings.get_profile("dev"), max_examples=200, derandomize=True, database=None, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 
 @pytest.fixture(params=cpu.layers())
