@@ -140,7 +140,7 @@ static bool run_on_poison(struct harness *h, const struct affine_case *c, affine
     }
     machine_before_kernel();
     kernel(&c->tile, &c->affine);
-    const char *wrong = machine_after_kernel();
+    const char *wrong = machine_after_kernel(c->shape.n);
     if (wrong) return explain(h, c, -1, wrong, 0, 0), false;
     for (int o = c->in_place ? 1 : 0; o < c->operands; ++o) {
         size_t row, byte;

@@ -84,7 +84,7 @@ const char *place_compare(const struct place *p, const char *rows, size_t *row, 
 /* ---- machine.c */
 void machine_init(void);
 void machine_before_kernel(void);
-const char *machine_after_kernel(void); /* NULL, or what the kernel left changed */
+const char *machine_after_kernel(size_t n); /* NULL, or what the kernel left changed */
 const char *machine_notes(void);
 extern const char *machine_running; /* printed when a fault ends the program */
 extern char machine_case[256];

@@ -113,7 +113,7 @@ static void run_case(struct harness *h, uint64_t index, pqk_type type, pqk_obser
     tile.row_stride[0] = input.stride;
     machine_before_kernel();
     kernel(&tile, &tested.out);
-    const char *wrong = machine_after_kernel();
+    const char *wrong = machine_after_kernel(shape.n);
     size_t row, byte;
     if (!wrong) wrong = compare(&tested, &expected);
     if (!wrong && place_compare(&input, plain, &row, &byte)) wrong = "the input changed";
