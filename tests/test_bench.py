@@ -30,14 +30,14 @@ PATTERNS = [
 class TestRoofline:
     @pytest.mark.parametrize("layer", LAYERS)
     @pytest.mark.parametrize(("read", "write", "extra"), PATTERNS)
-    @pytest.mark.parametrize("stream", [False, True])
-    def test_every_output_byte_comes_from_the_input(self, layer, read, write, extra, stream):
+    @pytest.mark.parametrize("way", range(4))
+    def test_every_output_byte_comes_from_the_input(self, layer, read, write, extra, way):
         n = 65 * 1024  # several tasks on two threads, the last of another size
         x = aligned((n * read // 8,), np.uint8)
         x.fill(0xA5)
         out, out2 = (aligned((n * (bits or 8) // 8 + 64,), np.uint8) for bits in (write, extra))
         with qk.cpu.use(layer), qk.thread_limit(2):
-            _native.roofline(read, write, extra, x, out, out2 if extra else None, n, stream, 2)
+            _native.roofline(read, write, extra, x, out, out2 if extra else None, n, way, 2)
         if write:
             assert (out[:-64] == 0xA5).all()
         else:
@@ -59,8 +59,14 @@ class TestRoofline:
     def test_refuses(self, read, write, offset, n, message):
         x, out = aligned((4096 + 64,), np.uint8), aligned((1024,), np.uint8)
         with pytest.raises(ValueError, match=message):
-            _native.roofline(read, write, 0, x[offset:], out, None, n, False, 1)
+            _native.roofline(read, write, 0, x[offset:], out, None, n, 0, 1)
         assert (out == 1).all()
+
+    @pytest.mark.parametrize("way", [-1, 4])
+    def test_refuses_unknown_ways(self, way):
+        x, out = aligned((4096,), np.uint8), aligned((1024,), np.uint8)
+        with pytest.raises(ValueError, match=f"way {way}"):
+            _native.roofline(32, 8, 0, x, out, None, 1024, way, 1)
 
 
 class TestRows:

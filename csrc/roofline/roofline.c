@@ -49,7 +49,7 @@ static int pattern_of(int read, int write, int extra)
 
 struct job {
     pqk_roofline_fn *run;
-    int pattern, read, write, extra, stream;
+    int pattern, read, write, extra, way;
     const char *in;
     char *out, *out2;
     size_t elements, grain;
@@ -60,10 +60,10 @@ static void run_task(void *context, size_t index)
     const struct job *j = context;
     const size_t at = index * j->grain, left = j->elements - at, bytes = at / 8;
     j->run(j->pattern, j->in + bytes * (size_t)j->read, j->out + bytes * (size_t)(j->write ? j->write : 8),
-           j->extra ? j->out2 + bytes * (size_t)j->extra : NULL, left < j->grain ? left : j->grain, j->stream);
+           j->extra ? j->out2 + bytes * (size_t)j->extra : NULL, left < j->grain ? left : j->grain, j->way);
 }
 
-int pqk_roofline(int read, int write, int extra, const void *in, void *out, void *out2, size_t elements, int stream,
+int pqk_roofline(int read, int write, int extra, const void *in, void *out, void *out2, size_t elements, int way,
                  int repeat)
 {
     /* A task of 256 Ki elements, as the kernels have them, or an eighth of each thread's share. */
@@ -72,13 +72,14 @@ int pqk_roofline(int read, int write, int extra, const void *in, void *out, void
     const int pattern = pattern_of(read, write, extra);
     size_t grain = elements;
 
+    if (way < 0 || way >= PQK_ROOFLINE_WAYS) return 1;
     if (pattern < 0 || elements % PQK_ROOFLINE_ELEMENTS || (extra && !out2)) return 1;
     if (((uintptr_t)in | (uintptr_t)out | (uintptr_t)out2) % 64) return 1;
     if (threads > 1 && elements >= 2 * SMALLEST) {
         grain = elements / (8 * threads) / PQK_ROOFLINE_ELEMENTS * PQK_ROOFLINE_ELEMENTS;
         grain = grain < SMALLEST ? SMALLEST : grain > LARGEST ? LARGEST : grain;
     }
-    struct job job = {active_run(), pattern, read, write, extra, stream, in, out, out2, elements, grain};
+    struct job job = {active_run(), pattern, read, write, extra, way, in, out, out2, elements, grain};
     const size_t tasks = elements ? (elements + grain - 1) / grain : 0;
     for (int i = 0; i < repeat; ++i) pqk_pool_run(tasks, run_task, &job, 0);
     return 0;

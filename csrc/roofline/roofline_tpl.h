@@ -32,43 +32,60 @@ static PQK_INLINE void store_words(char *to, const raw *v, int loads, int stores
 }
 
 static PQK_INLINE void move(int read, int write, int extra, const char *in, char *out, char *out2, size_t elements,
-                            int stream)
+                            int stream, int places)
 {
     const int loads = read / 4, stores = write / 4, more = extra / 4;
-    for (; elements; elements -= STEP, in += loads * RAW, out += stores * RAW, out2 += more * RAW) {
-        raw v[MOST];
-        unrolled_for (int i = 0; i < loads; ++i) v[i] = raw_load(in + i * RAW);
-        store_words(out, v, loads, stores, stream);
-        if (more) store_words(out2, v, loads, more, stream);
+    const size_t each = elements / (size_t)places, bytes = each / 8; /* from place to place, for every bit */
+    for (size_t i = 0; i < each; i += STEP, in += loads * RAW, out += stores * RAW, out2 += more * RAW) {
+        unrolled_for (int place = 0; place < places; ++place) {
+            const size_t at = (size_t)place * bytes;
+            raw v[MOST];
+            unrolled_for (int j = 0; j < loads; ++j) v[j] = raw_load(in + at * (size_t)read + j * RAW);
+            store_words(out + at * (size_t)write, v, loads, stores, stream);
+            if (more) store_words(out2 + at * (size_t)extra, v, loads, more, stream);
+        }
     }
     if (stream) raw_stream_end();
 }
 
-static PQK_INLINE void read_only(int read, const char *in, char *out, size_t elements)
+static PQK_INLINE void read_only(int read, const char *in, char *out, size_t elements, int places)
 {
     const int loads = read / 4;
+    const size_t each = elements / (size_t)places, bytes = each / 8;
     raw sum[MOST];
-    for (int i = 0; i < loads; ++i) sum[i] = raw_load(in + i * RAW);
-    for (; elements; elements -= STEP, in += loads * RAW)
-        unrolled_for (int i = 0; i < loads; ++i) sum[i] = raw_or(sum[i], raw_load(in + i * RAW));
+    for (int j = 0; j < loads; ++j) sum[j] = raw_load(in + j * RAW);
+    for (size_t i = 0; i < each; i += STEP, in += loads * RAW) {
+        unrolled_for (int place = 0; place < places; ++place) {
+            const char *p = in + (size_t)place * bytes * (size_t)read;
+            unrolled_for (int j = 0; j < loads; ++j) sum[j] = raw_or(sum[j], raw_load(p + j * RAW));
+        }
+    }
     raw_store(out, word_to_store(sum, loads, 1, 0));
 }
 
 static PQK_INLINE void roofline(int read, int write, int extra, const char *in, char *out, char *out2,
-                                size_t elements, int stream)
+                                size_t elements, int way)
 {
-    if (!write) read_only(read, in, out, elements);
-    else if (stream) move(read, write, extra, in, out, out2, elements, 1);
-    else move(read, write, extra, in, out, out2, elements, 0);
+    if (!write) {
+        if (way & PQK_ROOFLINE_PLACES) read_only(read, in, out, elements, 4);
+        else read_only(read, in, out, elements, 1);
+        return;
+    }
+    switch (way & 3) {
+    case 0: move(read, write, extra, in, out, out2, elements, 0, 1); break;
+    case 1: move(read, write, extra, in, out, out2, elements, 1, 1); break;
+    case 2: move(read, write, extra, in, out, out2, elements, 0, 4); break;
+    case 3: move(read, write, extra, in, out, out2, elements, 1, 4); break;
+    }
 }
 
 pqk_roofline_fn PQK_NAME(roofline);
-void PQK_NAME(roofline)(int pattern, const char *in, char *out, char *out2, size_t elements, int stream)
+void PQK_NAME(roofline)(int pattern, const char *in, char *out, char *out2, size_t elements, int way)
 {
     int i = 0;
 #define PQK_ROOFLINE_CASE(read, write, extra)                                  \
     if (i++ == pattern) {                                                      \
-        roofline(read, write, extra, in, out, out2, elements, stream);         \
+        roofline(read, write, extra, in, out, out2, elements, way);            \
         return;                                                                \
     }
     PQK_ROOFLINE_PATTERNS(PQK_ROOFLINE_CASE)

@@ -74,17 +74,17 @@ def shape_of(n: int) -> tuple[int, int]:
 def traffic(read: int, write: int, extra: int = 0) -> Callable[[Any], Sequence[Bound]]:
     """The bound of a streaming row: bits an element read from `case.x`, written to `case.out` and `case.mask`.
 
-    Through the caches and around them; csrc/roofline/roofline.h has the patterns.
+    Through the caches and around them, in one place and in four; csrc/roofline/roofline.h has the patterns.
     """
 
     def ways(case: Any) -> Sequence[Bound]:
-        from pyquantk import _native
+        from .. import _native
 
         n = case.x.nbytes * 8 // read
 
-        def way(stream: bool) -> Bound:
-            return lambda repeat: _native.roofline(read, write, extra, case.x, case.out, case.mask, n, stream, repeat)
+        def bound(way: int) -> Bound:
+            return lambda repeat: _native.roofline(read, write, extra, case.x, case.out, case.mask, n, way, repeat)
 
-        return [way(False), way(True)]
+        return [bound(way) for way in range(4)]
 
     return ways
