@@ -53,4 +53,4 @@ each --cc clang-$llvm --sanitize thread
 
 echo "-- valgrind, which knows instructions up to AVX2 and says so to the CPU detection"
 build harness --flag=-Werror
-valgrind -q --error-exitcode=1 "$program" --quick --random 20
+valgrind -q --error-exitcode=1 "$program" --quick --random 20 --only kernels

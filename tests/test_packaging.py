@@ -47,9 +47,8 @@ def test_command_is_declared():
 
 @pytest.mark.skipif(sysconfig.get_config_var("Py_GIL_DISABLED") == 1, reason="no limited API without the GIL")
 def test_extension_uses_the_limited_api():
-    if sys.platform != "win32":  # where the suffix is .pyd either way
-        assert EXTENSION.name.endswith(".abi3.so")
-    assert b"PyType_FromSpec" in EXTENSION.read_bytes()  # a full-API Cython module has static types
+    # An interpreter that is newer than the build finds it by this name; what it imports is abi3audit's to check.
+    assert EXTENSION.name == ("_native.pyd" if sys.platform == "win32" else "_native.abi3.so")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads an ELF file")
