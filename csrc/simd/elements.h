@@ -35,6 +35,16 @@ static PQK_INLINE void store_float_part(char *p, int m, vf32 x, pqk_type type)
     else if (type == PQK_F16) vf32_store_f16_part(p, m, x);
     else vf32_store_bf16_part(p, m, x);
 }
+/* 2 VL elements, none of them NaN. */
+static PQK_INLINE void store_two_floats(char *p, vf32 a, vf32 b, pqk_type type)
+{
+    if (type == PQK_BF16) {
+        vf32_store2_bf16(p, a, b);
+        return;
+    }
+    store_float(p, a, type);
+    store_float(p + VL * (type == PQK_F32 ? 4 : 2), b, type);
+}
 static PQK_INLINE int float_size(pqk_type type) { return type == PQK_F32 ? 4 : 2; }
 
 /* 4 VL floats, or the first m of them and zeros. */

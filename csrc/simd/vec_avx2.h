@@ -58,6 +58,18 @@ static PQK_INLINE __m128i f32_to_bf16(vf32 x)
 static PQK_INLINE void vf32_store_f32(void *p, vf32 x) { _mm256_storeu_ps((float *)p, x); }
 static PQK_INLINE void vf32_store_f16(void *p, vf32 x) { _mm_storeu_si128((__m128i *)p, f32_to_f16(x)); }
 static PQK_INLINE void vf32_store_bf16(void *p, vf32 x) { _mm_storeu_si128((__m128i *)p, f32_to_bf16(x)); }
+/* Two registers, neither with a NaN: half a unit, less one where the kept part is even, cannot overflow then. */
+static PQK_INLINE __m256i round_to_bf16(vf32 x)
+{
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    return _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd), 16);
+}
+static PQK_INLINE void vf32_store2_bf16(char *p, vf32 a, vf32 b)
+{
+    const __m256i x = _mm256_packus_epi32(round_to_bf16(a), round_to_bf16(b)); /* a0-3 b0-3 | a4-7 b4-7 */
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(x, 0xd8));
+}
 static PQK_INLINE void vf32_store_f32_part(void *p, int m, vf32 x)
 {
     _mm256_maskstore_ps((float *)p, first_lanes(m), x);

@@ -45,6 +45,20 @@ static PQK_INLINE __m256i f32_to_bf16(vf32 x)
 static PQK_INLINE void vf32_store_f32(void *p, vf32 x) { _mm512_storeu_ps(p, x); }
 static PQK_INLINE void vf32_store_f16(void *p, vf32 x) { _mm256_storeu_si256(p, f32_to_f16(x)); }
 static PQK_INLINE void vf32_store_bf16(void *p, vf32 x) { _mm256_storeu_si256(p, f32_to_bf16(x)); }
+/* Two registers, neither with a NaN: half a unit, less one where the kept part is even, cannot overflow then. */
+static PQK_INLINE __m512i round_to_bf16(vf32 x)
+{
+    const __m512i bits = _mm512_castps_si512(x), up = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
+    const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
+    return _mm512_mask_sub_epi32(up, odd, up, _mm512_set1_epi32(-1));
+}
+static PQK_INLINE void vf32_store2_bf16(char *p, vf32 a, vf32 b)
+{
+    const __m512i upper = _mm512_set_epi16( /* the odd words of a, then of b */
+        63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5,
+        3, 1);
+    _mm512_storeu_si512(p, _mm512_permutex2var_epi16(round_to_bf16(a), upper, round_to_bf16(b)));
+}
 static PQK_INLINE void vf32_store_f32_part(void *p, int m, vf32 x) { _mm512_mask_storeu_ps(p, first_lanes(m), x); }
 static PQK_INLINE void vf32_store_f16_part(void *p, int m, vf32 x)
 {

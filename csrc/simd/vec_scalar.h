@@ -42,6 +42,11 @@ static PQK_INLINE void vf32_store_f32(void *p, vf32 x) { memcpy(p, &x, sizeof x)
 static PQK_INLINE void store_16(void *p, uint16_t x) { memcpy(p, &x, sizeof x); }
 static PQK_INLINE void vf32_store_f16(void *p, vf32 x) { store_16(p, pqk_f32_to_f16(x)); }
 static PQK_INLINE void vf32_store_bf16(void *p, vf32 x) { store_16(p, pqk_f32_to_bf16(x)); }
+static PQK_INLINE void vf32_store2_bf16(char *p, vf32 a, vf32 b)
+{
+    vf32_store_bf16(p, a);
+    vf32_store_bf16(p + 2, b);
+}
 static PQK_INLINE void vf32_store_f32_part(void *p, int m, vf32 x)
 {
     if (m) vf32_store_f32(p, x);
