@@ -14,6 +14,17 @@
 
 static inline bool pqk_is_finite(float x) { return (pqk_f32_bits(x) & 0x7f800000) != 0x7f800000; }
 
+/* All of n numbers, `step` apart? */
+static PQK_NOINLINE bool pqk_all_finite(const float *x, ptrdiff_t step, size_t n)
+{
+    int odd = 0;
+    if (step == 1) /* vectors, if the compiler can */
+        for (size_t i = 0; i < n; ++i) odd |= !pqk_is_finite(x[i]);
+    else
+        for (size_t i = 0; i < n; ++i, x += step) odd |= !pqk_is_finite(*x);
+    return !odd;
+}
+
 /* n elements of F32, F16 or BF16 at any alignment. */
 static PQK_NOINLINE void pqk_canonical_nans(char *y, size_t n, pqk_type type)
 {
