@@ -21,18 +21,28 @@ static void give(pqk_atomic_u32 *lock)
     if (lock) pqk_store_u32(lock, 0);
 }
 
+static inline void merge_limits(float *to, ptrdiff_t step, size_t count, const float *found, bool max)
+{
+    for (size_t i = 0; i < count; ++i, to += step) {
+        const float x = found[i] + 0.0f; /* -0 + 0 is +0 */
+        *to = (max ? x > *to : x < *to) ? x : *to;
+    }
+}
+
+static void merge_counts(int64_t *to, ptrdiff_t step, size_t count, const int64_t *found)
+{
+    for (size_t i = 0; i < count; ++i, to += step) *to += found[i];
+}
+
 void pqk_observe_merge(const struct pqk_observe_out *out, ptrdiff_t index, ptrdiff_t step, size_t count,
                        const struct pqk_observe_found *found)
 {
     const pqk_statistics *to = &out->to;
     take(out->lock);
-    for (size_t i = 0; i < count; ++i, index += step) {
-        const float min = found->min[i] + 0.0f, max = found->max[i] + 0.0f; /* -0 + 0 is +0 */
-        if (to->min && min < to->min[index]) to->min[index] = min;
-        if (to->max && max > to->max[index]) to->max[index] = max;
-        if (to->nan_count) to->nan_count[index] += found->nans[i];
-        if (to->inf_count) to->inf_count[index] += found->infs[i];
-    }
+    if (to->min) merge_limits(to->min + index, step, count, found->min, false);
+    if (to->max) merge_limits(to->max + index, step, count, found->max, true);
+    if (to->nan_count && found->nans) merge_counts(to->nan_count + index, step, count, found->nans);
+    if (to->inf_count && found->infs) merge_counts(to->inf_count + index, step, count, found->infs);
     give(out->lock);
 }
 

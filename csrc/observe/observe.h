@@ -25,7 +25,7 @@ struct pqk_observe_out {
 /* Merges `count` results into index, index + step ...; step may be 0.  The sign of a zero is dropped here. */
 struct pqk_observe_found {
     const float *min, *max;
-    const int64_t *nans, *infs;
+    const int64_t *nans, *infs; /* both NULL where all are 0 */
 };
 void pqk_observe_merge(const struct pqk_observe_out *out, ptrdiff_t index, ptrdiff_t step, size_t count,
                        const struct pqk_observe_found *found);

@@ -2,36 +2,35 @@
  *
  * Include after defining PQK_ISA and including simd/vec_<isa>.h.  observe.h says what is computed.
  *
- * NaN and infinities are rare, so one sum watches for both: once a lane of it is infinite or NaN it stays so.  Only
- * then are the elements looked at again, to be counted, while they are still in the L1 cache; a finite sum that
- * overflows costs time and nothing else.  The sum runs on the adders, beside minimum and maximum on the multiplier
- * ports, where a comparison would be in their way.
+ * NaN and infinities are rare, so a product watches for both: 0 x is 0 unless x is one of them, and then NaN, for
+ * good.  Only where it turned NaN are the elements looked at again, to be counted, while they are still in the L1
+ * cache.  The product runs on the multipliers, beside minimum and maximum on the adders (Zen 4).
  *
- *   by row      four vectors each of minimum, maximum and sum; the last vector of a row may overlap the one before
+ *   by row      four vectors each of minimum, maximum and product; the last vector of a row may overlap the one before
  *   by column   strips of columns whose results are on the stack, four rows at a time
  *
  * Minima and maxima take x first: vf32_min(x, m) is m where x is NaN.
- * The limiting resource is the load, and for F32 in the L1 cache minimum and maximum: two ports, one vector a cycle.
+ * The limiting resource is the load, and for F32 in the L1 cache minimum and maximum: two ports.
  */
 #include <math.h>
 #include "observe/observe.h"
 #include "simd/elements.h"
 
 enum {
-    OBSERVE_CHUNK = 4096, /* elements between two looks at the sum */
+    OBSERVE_CHUNK = 4096, /* elements between two looks at the product */
     OBSERVE_ROWS = 64,    /* results that are merged at a time */
-    OBSERVE_COLUMNS = 512 /* 2 KiB of a float32 row: four of them and the results fit the L1 cache */
+    OBSERVE_COLUMNS = 1024 /* 4 KiB of a float32 row: the results fit the L1 cache, and memory is read in order */
 };
 
 struct observe_acc {
-    vf32 min, max, sum;
+    vf32 min, max, watch;
 };
 
 static PQK_INLINE void observe_vec(struct observe_acc *acc, vf32 x)
 {
     acc->min = vf32_min(x, acc->min);
     acc->max = vf32_max(x, acc->max);
-    acc->sum = vf32_add(x, acc->sum);
+    acc->watch = vf32_mul(x, acc->watch);
 }
 
 static PQK_INLINE vs32 observe_is(vs32 magnitude, int32_t bits)
@@ -39,10 +38,10 @@ static PQK_INLINE vs32 observe_is(vs32 magnitude, int32_t bits)
     return vs32_equal(magnitude, vs32_set1(bits));
 }
 
-/* Is a lane infinite or NaN? */
-static PQK_INLINE bool observe_suspicious(vf32 sum)
+/* Is a lane NaN?  The others are 0, and so is 2 x their bits. */
+static PQK_INLINE bool observe_alarmed(vf32 watch)
 {
-    return vs32_any(observe_is(vs32_and(vs32_bits(sum), vs32_set1(0x7f800000)), 0x7f800000));
+    return vs32_any(vs32_and(vs32_bits(watch), vs32_set1(INT32_MAX)));
 }
 
 /* -1 where x is NaN, and where it is infinite. */
@@ -123,13 +122,14 @@ static PQK_INLINE void observe_row(const char *x, size_t n, pqk_type type, float
         const char *chunk = x + done * size;
         size_t i = 0;
         m = n - done < OBSERVE_CHUNK ? n - done : OBSERVE_CHUNK;
-        unrolled_for (int v = 0; v < 4; ++v) acc[v].sum = vf32_set1(0.0f);
+        unrolled_for (int v = 0; v < 4; ++v) acc[v].watch = vf32_set1(0.0f);
         for (; i + 4 * VL <= m; i += 4 * VL)
             unrolled_for (int v = 0; v < 4; ++v)
                 observe_vec(&acc[v], load_float(chunk + (i + (size_t)v * VL) * size, type));
         for (; i + VL <= m; i += VL) observe_vec(&acc[0], load_float(chunk + i * size, type));
         if (i < m) observe_vec(&acc[0], load_float(x + (n - VL) * size, type));
-        if (observe_suspicious(vf32_add(vf32_add(acc[0].sum, acc[1].sum), vf32_add(acc[2].sum, acc[3].sum))))
+        const vf32 watch = vf32_add(vf32_add(acc[0].watch, acc[1].watch), vf32_add(acc[2].watch, acc[3].watch));
+        if (observe_alarmed(watch))
             observe_count(chunk, m, type, nans, infs);
     }
     *min = vf32_reduce_min(vf32_min(vf32_min(acc[0].min, acc[1].min), vf32_min(acc[2].min, acc[3].min)));
@@ -165,33 +165,36 @@ static PQK_INLINE bool observe_columns(const char *const x[4], int rows, size_t 
             if (r < rows) observe_vec(&acc, observe_load(x[r], i, n, type));
         vf32_store_f32(min + i, acc.min);
         vf32_store_f32(max + i, acc.max);
-        watch = vf32_add(watch, acc.sum);
+        watch = vf32_add(watch, acc.watch);
     }
-    return observe_suspicious(watch);
+    return observe_alarmed(watch);
 }
 
 static PQK_INLINE void observe_strips(const struct pqk_tile *t, const struct pqk_observe_out *out, pqk_type type)
 {
     float min[OBSERVE_COLUMNS], max[OBSERVE_COLUMNS];
     int64_t nans[OBSERVE_COLUMNS], infs[OBSERVE_COLUMNS];
+    const bool alone = t->stream && t->n <= 1024; /* memory is read in order then, and that limits */
 
     for (size_t first = 0; first < t->n; first += OBSERVE_COLUMNS) {
         const size_t n = t->n - first < OBSERVE_COLUMNS ? t->n - first : OBSERVE_COLUMNS;
         const char *x = t->data[0] + first * (size_t)float_size(type);
+        bool counted = false;
         for (size_t i = 0; i < OBSERVE_COLUMNS && i < n + VL; ++i) {
             min[i] = INFINITY;
             max[i] = -INFINITY;
-            nans[i] = infs[i] = 0;
         }
         for (size_t r = 0, group; r < t->rows; r += group) {
             const char *rows[4] = {x, x, x, x};
-            group = t->rows - r < 4 ? 1 : 4;
+            group = alone || t->rows - r < 4 ? 1 : 4;
             for (size_t i = 0; i < group; ++i, x += t->row_stride[0]) rows[i] = x;
             if (group == 4 ? !observe_columns(rows, 4, n, type, min, max) : !observe_columns(rows, 1, n, type, min, max))
                 continue;
+            for (size_t i = 0; i < n && !counted; ++i) nans[i] = infs[i] = 0;
+            counted = true;
             for (size_t i = 0; i < group; ++i) observe_count_columns(rows[i], n, type, nans, infs);
         }
-        const struct pqk_observe_found found = {min, max, nans, infs};
+        const struct pqk_observe_found found = {min, max, counted ? nans : NULL, counted ? infs : NULL};
         pqk_observe_merge(out, t->param + (ptrdiff_t)first * t->param_col, t->param_col, n, &found);
     }
 }
