@@ -102,41 +102,74 @@ static PQK_NOINLINE void fake_quantize_any(const char *x, char *y, char *mask, s
     }
 }
 
-/* The first n - n % VL elements of a row, fast; returns how many that is. */
+/* Two vectors of x to y. */
+static PQK_INLINE void fake_quantize_two(const char *x, char *y, vs32 kept[2], const struct fake_quantize_consts *c,
+                                         const struct fake_quantize_consts *d, const struct fake_quantize_job *job)
+{
+    const vf32 a = load_float(x, job->type), b = load_float(x + VL * float_size(job->type), job->type);
+    const vf32 to_a = fake_quantize_vec(a, &kept[0], c, job), to_b = fake_quantize_vec(b, &kept[1], d, job);
+    store_two_floats(y, to_a, to_b, job->type);
+}
+
+/* The first n - n % 2 VL elements of a row, fast; returns how many that is. */
 static PQK_INLINE size_t fake_quantize_run(const char *x, char *y, char *mask, size_t n,
                                            const struct fake_quantize_consts *c, const struct fake_quantize_job *job)
 {
-    const int step = VL * float_size(job->type);
+    const int step = 2 * VL * float_size(job->type);
     size_t i = 0;
-    for (; i + 4 * VL <= n; i += 4 * VL, x += 4 * step, y += 4 * step) {
+    for (; i + 4 * VL <= n; i += 4 * VL, x += 2 * step, y += 2 * step) {
         vs32 kept[4];
-        unrolled_for (int v = 0; v < 4; ++v)
-            store_float(y + v * step, fake_quantize_vec(load_float(x + v * step, job->type), &kept[v], c, job), job->type);
+        fake_quantize_two(x, y, kept, c, c, job);
+        fake_quantize_two(x + step, y + step, kept + 2, c, c, job);
         if (job->masked) v8_store(mask + i, fake_quantize_mask(kept));
     }
-    for (; i + VL <= n; i += VL, x += step, y += step) {
+    if (i + 2 * VL <= n) {
         vs32 kept[4] = {vs32_set1(0), vs32_set1(0), vs32_set1(0), vs32_set1(0)};
-        store_float(y, fake_quantize_vec(load_float(x, job->type), &kept[0], c, job), job->type);
-        if (job->masked) v8_store_part(mask + i, VL, fake_quantize_mask(kept));
+        fake_quantize_two(x, y, kept, c, c, job);
+        if (job->masked) v8_store_part(mask + i, 2 * VL, fake_quantize_mask(kept));
+        i += 2 * VL;
     }
     return i;
 }
 
-/* The first n - n % VL columns of four rows, fast; returns how many that is. */
+/* The first n - n % 2 VL columns of four rows, fast; returns how many that is. */
 static PQK_INLINE size_t fake_quantize_four_rows(const char *const x[4], char *const y[4], char *const mask[4],
                                                  size_t n, const struct fake_quantize_job *job)
 {
     size_t i = 0;
-    for (; i + VL <= n; i += VL) {
+    for (; i + 2 * VL <= n; i += 2 * VL) {
         const struct fake_quantize_consts c = fake_quantize_outside(affine_of_columns(job->p, i), job);
+        const struct fake_quantize_consts d = fake_quantize_outside(affine_of_columns(job->p, i + VL), job);
         const size_t at = i * (size_t)float_size(job->type);
-        vs32 kept[4];
-        char *to[4];
-        unrolled_for (int r = 0; r < 4; ++r) {
-            store_float(y[r] + at, fake_quantize_vec(load_float(x[r] + at, job->type), &kept[r], &c, job), job->type);
-            to[r] = mask[r] + i;
+        unrolled_for (int r = 0; r < 4; r += 2) {
+            vs32 kept[4];
+            fake_quantize_two(x[r] + at, y[r] + at, kept, &c, &d, job);
+            fake_quantize_two(x[r + 1] + at, y[r + 1] + at, kept + 2, &c, &d, job);
+            if (job->masked) {
+                char *const to[4] = {mask[r] + i, mask[r] + i + VL, mask[r + 1] + i, mask[r + 1] + i + VL};
+                v8_store_rows(to, fake_quantize_mask(kept));
+            }
         }
-        if (job->masked) v8_store_rows(to, fake_quantize_mask(kept));
+    }
+    return i;
+}
+
+/* The first n - n % 4 VL columns of one row, fast; returns how many that is. */
+static PQK_INLINE size_t fake_quantize_one_row(const char *x, char *y, char *mask, size_t n,
+                                               const struct fake_quantize_job *job)
+{
+    const int step = 2 * VL * float_size(job->type);
+    size_t i = 0;
+    for (; i + 4 * VL <= n; i += 4 * VL, x += 2 * step, y += 2 * step) {
+        vs32 kept[4];
+        unrolled_for (int v = 0; v < 4; v += 2) {
+            const struct fake_quantize_consts c =
+                fake_quantize_outside(affine_of_columns(job->p, i + (size_t)v * VL), job);
+            const struct fake_quantize_consts d =
+                fake_quantize_outside(affine_of_columns(job->p, i + (size_t)(v + 1) * VL), job);
+            fake_quantize_two(x + v / 2 * step, y + v / 2 * step, kept + v, &c, &d, job);
+        }
+        if (job->masked) v8_store(mask + i, fake_quantize_mask(kept));
     }
     return i;
 }
@@ -152,12 +185,16 @@ static PQK_INLINE char *fake_quantize_row(const struct pqk_tile *t, int o, size_
     return t->data[o] + (ptrdiff_t)r * t->row_stride[o];
 }
 
+/* Parameters of rows, `rows` of them from `first` on. */
 static PQK_INLINE void fake_quantize_rows(const struct pqk_tile *t, size_t first, size_t rows,
                                           const struct fake_quantize_job *job)
 {
-    const size_t size = (size_t)float_size(job->type);
+    const size_t size = (size_t)float_size(job->type), row = t->n * size;
     const bool stream = PQK_CAN_STREAM && t->stream;
+    const bool many = row <= PQK_STREAM_CHUNK / 2 && t->row_stride[1] == (ptrdiff_t)row; /* rows in the buffer */
     PQK_ALIGNED(64) char buffer[PQK_STREAM_CHUNK];
+    size_t filled = 0;
+    char *home = NULL; /* of the buffer */
 
     for (size_t r = 0; r < rows; ++r) {
         const size_t param = t->param_row ? r : 0;
@@ -165,29 +202,40 @@ static PQK_INLINE void fake_quantize_rows(const struct pqk_tile *t, size_t first
         const char *x = fake_quantize_row(t, 0, first + r);
         char *y = fake_quantize_row(t, 1, first + r), *mask = job->masked ? fake_quantize_row(t, 2, first + r) : NULL;
         for (size_t i = 0, m; i < t->n; i += m) {
-            m = stream ? pqk_stream_elements(y + i * size, t->n - i, 8 * (int)size) : t->n;
-            char *to = stream ? buffer : y, *mask_to = job->masked ? mask + i : NULL;
+            char *to = y + i * size, *mask_to = job->masked ? mask + i : NULL;
+            m = t->n;
+            if (stream) {
+                if (!many) m = pqk_stream_elements(to, t->n - i, 8 * (int)size);
+                if (!filled) home = to;
+                to = buffer + filled;
+                filled += m * size;
+            }
             const size_t done = fake_quantize_run(x + i * size, to, mask_to, m, &c, job);
             if (done < m)
                 fake_quantize_any(x + (i + done) * size, to + done * size, job->masked ? mask_to + done : NULL,
                                   m - done, param, false, job);
-            if (stream) fake_quantize_copy_out(y + i * size, buffer, m * size);
+            if (filled && (!many || filled + row > PQK_STREAM_CHUNK || r + 1 == rows)) {
+                fake_quantize_copy_out(home, buffer, filled);
+                filled = 0;
+            }
         }
     }
 }
 
+/* Parameters of columns, `columns` of them from `first` on. */
 static PQK_INLINE void fake_quantize_columns(const struct pqk_tile *t, size_t first, size_t columns,
                                              const struct fake_quantize_job *job)
 {
     const size_t size = (size_t)float_size(job->type);
     const bool stream = PQK_CAN_STREAM && t->stream;
+    const bool alone = stream && t->n <= AFFINE_COLUMNS; /* memory is read in order then, and that limits */
     PQK_ALIGNED(64) char buffer[4][AFFINE_COLUMNS * 4];
 
     for (size_t r = 0, group; r < t->rows; r += group) {
         const char *xs[4];
         char *home[4], *ys[4], *masks[4];
         size_t done = 0;
-        group = t->rows - r < 4 ? t->rows - r : 4;
+        group = alone || t->rows - r < 4 ? 1 : 4;
         for (size_t i = 0; i < group; ++i) {
             xs[i] = fake_quantize_row(t, 0, r + i) + first * size;
             home[i] = fake_quantize_row(t, 1, r + i) + first * size;
@@ -195,6 +243,7 @@ static PQK_INLINE void fake_quantize_columns(const struct pqk_tile *t, size_t fi
             ys[i] = stream ? buffer[i] : home[i];
         }
         if (group == 4) done = fake_quantize_four_rows(xs, ys, masks, columns, job);
+        else done = fake_quantize_one_row(xs[0], ys[0], masks[0], columns, job);
         for (size_t i = 0; i < group; ++i) {
             if (done < columns)
                 fake_quantize_any(xs[i] + done * size, ys[i] + done * size, job->masked ? masks[i] + done : NULL,
@@ -202,6 +251,14 @@ static PQK_INLINE void fake_quantize_columns(const struct pqk_tile *t, size_t fi
             if (stream) fake_quantize_copy_out(home[i], buffer[i], columns * size);
         }
     }
+}
+
+/* Are the scales of `count` rows or columns? */
+static PQK_INLINE bool fake_quantize_finite(const struct pqk_tile *t, size_t first, size_t count,
+                                            const struct pqk_affine *a)
+{
+    const ptrdiff_t step = t->param_col ? t->param_col : t->param_row;
+    return pqk_all_finite(a->scale + t->param + (ptrdiff_t)first * step, step, step ? count : 1);
 }
 
 /* `count` rows or columns from `first` on in the general way, and then whatever NaN an odd scale has made. */
@@ -213,10 +270,8 @@ static PQK_NOINLINE void fake_quantize_general(const struct pqk_tile *t, size_t 
     const size_t from_row = by_column ? 0 : first, from_column = by_column ? first : 0;
     const size_t at = from_column * (size_t)float_size(job->type);
     const ptrdiff_t stride = by_column ? t->param_col : t->param_row;
-    bool finite = true;
+    const bool finite = fake_quantize_finite(t, first, count, job->a);
 
-    for (size_t i = 0; i < count; ++i)
-        finite = finite && pqk_is_finite(job->a->scale[t->param + (ptrdiff_t)(first + i) * stride]);
     for (size_t r = 0; r < rows; ++r) {
         char *y = fake_quantize_row(t, 1, from_row + r) + at;
         char *mask = job->masked ? fake_quantize_row(t, 2, from_row + r) + from_column : NULL;
@@ -241,7 +296,8 @@ static PQK_INLINE void fake_quantize_tile(const struct pqk_tile *t, const struct
         const size_t count = total - i < step ? total - i : step;
         affine_prepare(&p, a, t->param + (ptrdiff_t)i * stride, stride, one ? 1 : count, masked ? 2 : 0);
         const struct fake_quantize_job general = {type, masked, affine_way_of(&p, a), inside, a, &p};
-        if (VL == 1 || general.way != AFFINE_EVEN || inside) fake_quantize_general(t, i, count, &general);
+        const bool odd = a->inverse && !fake_quantize_finite(t, i, count, a); /* else the way tells */
+        if (VL == 1 || general.way != AFFINE_EVEN || inside || odd) fake_quantize_general(t, i, count, &general);
         else if (by_column) fake_quantize_columns(t, i, count, &fast);
         else fake_quantize_rows(t, i, count, &fast);
     }
