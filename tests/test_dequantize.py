@@ -201,9 +201,7 @@ def test_every_combination(isa, name, real):
         wanted = oracle.dequantize(q, *(oracle.each(p.reshape(full), shape, block) for p in (scale, zero)), real)
         some.assert_same(qk.dequantize(small, scale, zero, dtype=real, **keywords), wanted)
         if bits < 8:
-            found = qk.dequantize(
-                oracle.pack(q, bits), scale, zero, dtype=real, packed=name, shape=shape, **keywords
-            )
+            found = qk.dequantize(oracle.pack(q, bits), scale, zero, dtype=real, packed=name, shape=shape, **keywords)
             some.assert_same(found, wanted)
 
 

@@ -117,8 +117,8 @@ class TestFormula:
     def test_torch_decomposed_takes_the_reciprocal_of_the_double(self, rng, shape, layout, scale):
         x = some.arranged(rng, some.values(rng, shape, "float32", scale), layout)
         doubles = np.full(shape, scale)
-        for given in (scale, np.float64(scale), np.array(scale)):
-            found = qk.quantize(x, given, 3, convention="torch_decomposed")
+        for number in (scale, np.float64(scale), np.array(scale)):
+            found = qk.quantize(x, number, 3, convention="torch_decomposed")
             assert np.array_equal(
                 found, oracle.quantize(x, doubles, np.full(shape, 3), -128, 127, "torch_decomposed", "tensor")
             )
@@ -174,7 +174,11 @@ class TestMeaning:
         with qk.cpu.use(layer):
             found, doubled = (
                 qk.quantize(
-                    x * np.float32(k), np.asarray(case.scale_given) * k, case.zero_given, dtype=name, **case.grain.keywords
+                    x * np.float32(k),
+                    np.asarray(case.scale_given) * k,
+                    case.zero_given,
+                    dtype=name,
+                    **case.grain.keywords,
                 )
                 for k in (1, 4)
             )
