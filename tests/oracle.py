@@ -65,7 +65,9 @@ def reciprocal(scale, convention):
     narrow = scale.astype(np.float32).astype(np.float64)
     if convention == "torch_decomposed":
         return _f32(1.0 / scale)
-    r = _f32((127.0 if convention == "bitsandbytes" else 1.0) / narrow)
+    r = _f32(1.0 / narrow)
+    if convention == "bitsandbytes":
+        r = _f32(127.0 * np.asarray(r, np.float64))
     return np.where(narrow == 0, 0.0, r) if convention in ZERO_FOR_ZERO else r
 
 
@@ -188,8 +190,9 @@ def exact_integer(x, scale, zero, low, high, convention, grain):
     if convention in DIVIDES:
         y = exact_f32(x / narrow_scale)
     else:
-        top = 127 if convention == "bitsandbytes" else 1
-        r = exact_f32(1 / given if convention == "torch_decomposed" else top / narrow_scale)
+        r = exact_f32(1 / (given if convention == "torch_decomposed" else narrow_scale))
+        if convention == "bitsandbytes":
+            r = exact_f32(127 * r)
         if not zero_inside(convention, grain):
             y = exact_f32(x * r)
         elif grain == "tensor":

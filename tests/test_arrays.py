@@ -231,6 +231,60 @@ class TestOut:
         assert (memory == 77).all()
 
 
+class TestPlain:
+    """Contiguous arrays into contiguous arrays with parameters that need no conversion take a shorter way in."""
+
+    @given(st.data(), some.conventions, st.sampled_from(some.GRAINS), st.sampled_from([np.int32, np.int64, None]))
+    def test_same_as_the_thorough_way(self, data, convention, kind, points):
+        case = data.draw(some.cases(kind, layout="C", specials=True))
+        x, scale = case.x, np.ascontiguousarray(case.scale_given, np.float32).reshape(case.grain.given)
+        if not case.grain.given:
+            scale = data.draw(st.sampled_from([float, np.float32, np.asarray]))(scale)
+        zero = case.zero_given if points is None or not case.grain.given else np.asarray(case.zero_given or 0, points)
+        options = {"convention": convention, **case.grain.keywords}
+        q = qk.quantize(x, scale, zero, **options)
+        y, mask = qk.fake_quantize(x, scale, zero, return_mask=True, **options)
+        real = qk.dequantize(q, scale, zero, **case.grain.keywords)
+        for name, wanted, call in (
+            ("int8", q, lambda out: qk.quantize(x, scale, zero, out=out, **options)),
+            ("float32", real, lambda out: qk.dequantize(q, scale, zero, out=out, **case.grain.keywords)),
+            (x.dtype.name, y, lambda out: qk.fake_quantize(x, scale, zero, out=out, **options)),
+        ):
+            out = np.empty(x.shape, oracle.dtype(name))
+            assert call(out) is out
+            some.assert_same(out, wanted)
+        kept = qk.fake_quantize(x, scale, zero, return_mask=True, out=x, **options)
+        some.assert_same(x, y)
+        some.assert_same(kept[1], mask)
+
+    @given(some.rngs, st.integers(1, 6), st.integers(1, 40), st.integers(-9, 9), st.integers(1, 50))
+    def test_refuses_what_the_thorough_way_refuses(self, rng, m, n, axis, size):
+        x, held = some.values(rng, (m, n), "float32"), np.full((m, n), 77, np.int8)
+        scale = some.scales(rng, (int(rng.choice([m, n, n + 1])),))
+        for given_scale, keywords in (
+            (scale, {"axis": axis}),
+            (scale, {"axis": axis, "block_size": size}),
+            (np.ones((m, -(-n // size)), np.float32), {"axis": axis, "block_size": size}),
+        ):
+            plain, thorough = (
+                result_or_message(lambda out=out, s=given_scale, k=keywords: qk.quantize(x, s, out=out, **k))
+                for out in (held, None)
+            )
+            if isinstance(thorough, str):
+                assert plain == thorough
+                assert (held == 77).all()
+            else:
+                some.assert_same(plain, thorough)
+                held.fill(77)
+
+
+def result_or_message(call):
+    try:
+        return call()
+    except ValueError as error:
+        return str(error)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "int8", "complex64", "bool", "S1", "O", "datetime64[s]"])
 @pytest.mark.parametrize("function", [lambda x: qk.quantize(x, 1.0), lambda x: qk.fake_quantize(x, 1.0), qk.observe])
 def test_dtypes_that_x_may_not_have(function, dtype):

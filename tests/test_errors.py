@@ -340,6 +340,16 @@ def test_errors_in_the_plain_way_in():
         qk.dequantize(x, 1.0, out=y)
     with pytest.raises(TypeError, match="out must have dtype float32"):
         qk.dequantize(q, 1.0, out=y.view(np.int32))
+    for number in (0.5, 2**40, "1", None):
+        for name in ("quant_min", "quant_max"):
+            with pytest.raises((TypeError, ValueError), match=r"^quant_min|^quant_max"):
+                qk.fake_quantize(x, 1.0, out=y, **{name: number})
+    points = np.full(9, 200, np.int32)
+    for axis, wrong in ((0, points), (1, None), (-2, None), (10**30, None)):
+        with pytest.raises(ValueError, match=r"^axis must be|^zero_point must be"):
+            qk.quantize(x, np.ones(9, np.float32), wrong, axis=axis, out=q)
+        with pytest.raises(ValueError, match=r"^axis must be|^zero_point must be"):
+            qk.fake_quantize(x, np.ones(9, np.float32), wrong, axis=axis, out=y)
     assert (q == 77).all()
     assert (y == 77).all()
     assert (x == 1).all()

@@ -18,7 +18,7 @@ import pyquantk as qk
 
 f32 = np.float32
 RULES = ("pyquantk", "onnx_dynamic", "torchao", "torchao_no_clipping", "fbgemm", "per_token")
-EPS, TINY = f32(2.0**-23), f32(2.0**-126)
+TINY = f32(2.0**-126)
 
 
 def clamp(v, low, high):
@@ -63,37 +63,37 @@ def rule_torchao(least, most, low, high, symmetric):
     least, most = min(least, f32(0)), max(most, f32(0))
     if symmetric:
         scale = max(-least, most) / f32((high - low) / 2)
-        return max(scale, EPS), symmetric_middle(low, high)
-    scale = max((most - least) / f32(high - low), EPS)
+        return max(scale, TINY), symmetric_middle(low, high)
+    scale = max((most - least) / f32(high - low), TINY)
     return scale, int(clamp(low - whole(least / scale), low, high))
 
 
 def rule_torchao_no_clipping(least, most, low, high, symmetric):
     least, most = min(least, f32(0)), max(most, f32(0))
-    return max(least / f32(low), most / f32(high), EPS), 0
+    return max(least / f32(low), most / f32(high), TINY), 0
 
 
 def rule_fbgemm(least, most, low, high, symmetric):
-    """In double, from QuantUtils.cc; nothing asked for but the plain case (no preserved sparsity, no powers of 2)."""
+    """QuantUtils.cc, ChooseQuantizationParams, without preserved sparsity and powers of 2: double where C++ has it."""
     least, most = min(least, f32(0)), max(most, f32(0))
-    scale = f32((float(most) - float(least)) / (high - low))
+    scale = (float(most) - float(least)) / (high - low)
     with np.errstate(all="ignore"):
-        if scale == 0 or np.isinf(f32(1) / scale):
-            scale = f32(0.1)
+        if f32(scale) == 0 or np.isinf(f32(1) / f32(scale)):
+            scale = 0.1
     small = f32(6.1e-5)
     if scale < small:
-        original, scale = scale, small
+        original, scale = scale, float(small)
         if least == 0:
             most = small * f32(high - low)
         elif most == 0:
             least = -(small * f32(high - low))
         else:
-            amplifier = small / original
+            amplifier = small / f32(original)
             least, most = least * amplifier, most * amplifier
-    from_least, from_most = low - float(least) / float(scale), high - float(most) / float(scale)
-    error_least = abs(low) + abs(float(least) / float(scale))
-    error_most = abs(high) + abs(float(most) / float(scale))
-    return scale, whole(clamp(from_least if error_least < error_most else from_most, low, high))
+    to_least, to_most = float(least) / scale, float(most) / scale
+    from_least, from_most = low - to_least, high - to_most
+    nearer = abs(low) + abs(to_least) < abs(high) + abs(to_most)
+    return f32(scale), whole(clamp(from_least if nearer else from_most, low, high))
 
 
 def rule_per_token(least, most, low, high, symmetric):
