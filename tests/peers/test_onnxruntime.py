@@ -68,6 +68,29 @@ def test_quantize_linear(isa, name, real, scale_kind):
         check_quantize(rng, real, name, shape, axis, 0, scale_kind)
 
 
+@pytest.mark.parametrize("name", ["int8", "uint8", "int16", "uint16"])
+def test_odd_scales(isa, name):
+    """Division by zero, by negative numbers, infinities, NaN and subnormals, and the products with them."""
+    rng = inputs.generator("ort odd", name)
+    low, high = limits(name)
+    quantize = session(onnx_models.quantize_linear("float32", "float32", name, axis=0))
+    dequantize = session(onnx_models.dequantize_linear(name, "float32", axis=0))
+    rows = [0.0, -0.0, -0.5, -3.0, np.inf, -np.inf, np.nan, 1e-45, 1e-40, 2.0**-127, 2.0**-126, 2.0**127, 3.4e38]
+    scale = np.array(rows, np.float32)
+    step = np.where(np.isfinite(scale) & (scale != 0), scale, np.float32(1))
+    for kind in inputs.KINDS:
+        z = inputs.zero_points(rng, low, high, scale.shape).astype(name)
+        x = inputs.values(rng, kind, np.repeat(step[:, None], 131, 1))
+        (theirs,) = quantize.run(None, {"x": x, "scale": scale, "z": z})
+        np.testing.assert_array_equal(qk.quantize(x, scale, z, axis=0), theirs)
+        for row, one in enumerate(scale):
+            np.testing.assert_array_equal(qk.quantize(x[row], one, z[row]), theirs[row])
+        q = rng.integers(low, high, x.shape, name, endpoint=True)
+        (back,) = dequantize.run(None, {"q": q, "scale": scale, "z": z})
+        # A new NaN has the sign that the processor gives it there; here it is always the same one.
+        np.testing.assert_array_equal(qk.dequantize(q, scale, z, axis=0), back)
+
+
 @pytest.mark.parametrize("scale_kind", inputs.SCALES)
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", INTEGERS)
