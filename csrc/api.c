@@ -1,5 +1,7 @@
 /* api.c -- the parts of pyquantk.h that belong to no operation. */
 #include "include/pyquantk.h"
+#include <string.h>
+#include "core/fpenv.h"
 
 int pqk_abi_version(void) { return PQK_ABI_VERSION; }
 
@@ -18,4 +20,19 @@ const char *pqk_status_message(pqk_status status)
     case PQK_ERROR_LAYER: return "this CPU cannot run that layer, or there is none of that name";
     }
     return "unknown status";
+}
+
+_Static_assert(sizeof(pqk_fpenv) <= sizeof(pqk_float_environment), "the public structure has room for any state");
+
+void pqk_float_environment_enter(pqk_float_environment *found)
+{
+    const pqk_fpenv state = pqk_fpenv_enter();
+    memcpy(found, &state, sizeof state);
+}
+
+void pqk_float_environment_leave(const pqk_float_environment *found)
+{
+    pqk_fpenv state;
+    memcpy(&state, found, sizeof state);
+    pqk_fpenv_leave(state);
 }

@@ -3,7 +3,7 @@
  * A convention (pyquantk.h) is three factors, so that kernels need not know its name:
  *
  *     quotient    y = x / s           PQK_DIVIDE
- *                 y = x * r           PQK_MULTIPLY      r = inverse, or numerator / s in float32
+ *                 y = x * r           PQK_MULTIPLY      r = inverse, or fl(numerator * fl(1 / s))
  *                 y = fma(x, r, zp)   PQK_FUSED         one rounding
  *                 y = fl(x * r) + zp  PQK_MULTIPLY_ADD  two roundings
  *     rounding    half to even, or half away from zero
@@ -23,7 +23,7 @@ enum pqk_quotient { PQK_DIVIDE, PQK_MULTIPLY, PQK_FUSED, PQK_MULTIPLY_ADD };
 
 struct pqk_affine {
     const float *scale;
-    const float *inverse;      /* NULL: numerator / scale */
+    const float *inverse;      /* NULL: numerator * (1 / scale) */
     const int32_t *zero_point; /* NULL: 0 */
     enum pqk_quotient quotient;
     bool away;         /* half away from zero instead of half to even */

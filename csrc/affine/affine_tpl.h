@@ -5,10 +5,10 @@
  *
  *   general  the formula as it stands: quotient, clamp, round.  Right for every scale.
  *   fast     x is limited first, to where the quotient is just beyond the range, so that no infinity and no
- *            overflow can follow, and then y = fma(x, h, fma(x, l, fused)), or x * h + added for PQK_MULTIPLY_ADD.
+ *            overflow can follow, and then y = fma(x, h, x * l).
  *
- * For PQK_MULTIPLY h = r and l = fused = 0; for PQK_FUSED fused = zp.  For PQK_DIVIDE h + l is 1 / s to twice the
- * precision: h = fl(1 / s), l = fl(1 - h s) h, an exact residual by FMA.  Then y is within 1.5 * 2^-47 of x / s
+ * For PQK_MULTIPLY h = r and l = 0; the quotients that take in the zero point do so as they say.  For PQK_DIVIDE h + l is 1 / s to twice the
+ * precision: h = fl(1 / s), l = fl(1 - h s) h, an exact residual by FMA.  Then y is within 1.625 * 2^-47 of x / s
  * before its rounding (Brisebarre, Muller & Raina, "Accelerating correctly rounded floating-point division when the
  * divisor is known in advance", IEEE Trans. Comput. 2004), and round(y) is round(fl(x / s)) unless the two sums lie
  * on different sides of a midpoint between floats that touches a half-integer N / 2, N odd.  Let X and S be the
@@ -114,7 +114,8 @@ static PQK_NOINLINE void affine_prepare(struct affine_prepared *p, const struct 
             h = vf32_div(one, s);
             l = affine_low_part(s, h, wide, &bad);
         } else {
-            h = a->inverse ? affine_fetch(a->inverse + from, stride, count - i, 1.0f) : vf32_div(vf32_set1(a->numerator), s);
+            h = a->inverse ? affine_fetch(a->inverse + from, stride, count - i, 1.0f)
+                           : vf32_mul(vf32_set1(a->numerator), vf32_div(one, s));
             step = vf32_div(one, h);
         }
         bad = vs32_or(bad, vs32_not_between(h, small, large));
@@ -132,7 +133,7 @@ static PQK_NOINLINE void affine_prepare(struct affine_prepared *p, const struct 
         vf32_store_f32(to->added, a->quotient == PQK_MULTIPLY_ADD ? zf : zero);
         vs32_store(to->z, inside ? vs32_set1(0) : z);
     }
-    p->fast = VL > 1 && !vs32_any(bad);
+    p->fast = VL > 1 && !vs32_any(bad) && !(inside && a->away);
     if (!p->fast) affine_prepare_general(p, a, count);
 }
 
@@ -165,16 +166,18 @@ static PQK_INLINE vs32 affine_round(vf32 y, bool away)
 
 /* The loops are compiled for each of these; the general one asks for the factors at run time. */
 enum affine_way {
-    AFFINE_EVEN,
-    AFFINE_AWAY,  /* rounds half away from zero */
-    AFFINE_ADDED, /* PQK_MULTIPLY_ADD: the zero point is added to the product, on ports that the others leave free */
+    AFFINE_EVEN,  /* PQK_DIVIDE and PQK_MULTIPLY, half to even */
+    AFFINE_AWAY,  /* the same, half away from zero */
+    AFFINE_FUSED, /* PQK_FUSED */
+    AFFINE_ADDED, /* PQK_MULTIPLY_ADD, and right for PQK_MULTIPLY: an add, on ports that products leave free */
     AFFINE_GENERAL
 };
 
 static PQK_INLINE enum affine_way affine_way_of(const struct affine_prepared *p, const struct pqk_affine *a)
 {
     if (!p->fast) return AFFINE_GENERAL;
-    return a->away ? AFFINE_AWAY : a->quotient == PQK_MULTIPLY_ADD ? AFFINE_ADDED : AFFINE_EVEN;
+    if (a->quotient == PQK_MULTIPLY_ADD) return AFFINE_ADDED;
+    return a->quotient == PQK_FUSED ? AFFINE_FUSED : a->away ? AFFINE_AWAY : AFFINE_EVEN;
 }
 
 /* The integer, still without z.  natural: the caller's narrowing saturates at quant_min - z, so that the lower
@@ -189,6 +192,7 @@ static PQK_INLINE vs32 affine_integer(vf32 x, const struct affine_consts *k, con
     }
     const vf32 c = natural ? vf32_guard(x, k->lo, k->hi) : vf32_clamp(x, k->lo, k->hi);
     if (way == AFFINE_ADDED) return vs32_round(vf32_add(vf32_mul(c, k->h), k->added));
-    return affine_round(vf32_fma(c, k->h, vf32_fma(c, k->l, k->fused)), way == AFFINE_AWAY);
+    if (way == AFFINE_FUSED) return vs32_round(vf32_fma(c, k->h, k->fused));
+    return affine_round(vf32_fma(c, k->h, vf32_mul(c, k->l)), way == AFFINE_AWAY);
 }
 #endif

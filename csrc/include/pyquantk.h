@@ -89,7 +89,7 @@ typedef struct pqk_params {
  * from zero; each saturates.  ONNX: rne(x / s) + zp.  TORCH: per tensor rne(fma(x, 1/s, zp)), otherwise
  * rne(x * (1/s) + zp).  TORCH_FAKE_QUANTIZE and TORCH_DECOMPOSED (whose 1/s is taken in double: pass inverse):
  * rne(x * (1/s)) + zp.  TORCH_DECOMPOSED_GROUP, its per-token and per-group form: rne(x * (1/s) + zp).  TFLITE: rha(x / s) + zp.  GGML: rha(x * (1/s)), 1/0 = 0.  BITSANDBYTES:
- * rne(x * (127 / s)), s the row's absmax, 127/0 = 0. */
+ * rne(x * (127 * (1/s))), s the row's absmax, 1/0 = 0. */
 typedef enum pqk_convention {
     PQK_ONNX = 0,
     PQK_TORCH,
@@ -139,6 +139,14 @@ PQK_API pqk_status pqk_use_layer(int layer); /* run no kernel above `layer`; pro
 /* For each operation slot: its name, and the layer that serves it now.  NULL past the end. */
 PQK_API const char *pqk_operation_name(int operation);
 PQK_API const char *pqk_operation_layer(int operation);
+
+/* What every function here does for itself, for callers that compute parameters: between the two calls this thread
+ * rounds to nearest, keeps subnormals and masks exceptions; the second restores what the first found. */
+typedef struct pqk_float_environment {
+    uint64_t state[16];
+} pqk_float_environment;
+PQK_API void pqk_float_environment_enter(pqk_float_environment *found);
+PQK_API void pqk_float_environment_leave(const pqk_float_environment *found);
 
 /* Threads.  The default comes from PYQUANTK_NUM_THREADS, else OMP_NUM_THREADS, else affinity and cgroup quota. */
 PQK_API int pqk_get_num_threads(void);

@@ -5,10 +5,10 @@
  *
  *   parameters by row      a row is a run of blocks with constants in registers; rows of exactly 2 VL elements
  *                          (blocks of 32 on AVX-512) are done two at a time
- *   parameters by column   4 VL columns of four rows at a time (AVX2: two), each row still front to back
+ *   parameters by column   a block of columns down 16 rows, its constants in registers (AVX2 reads them from memory)
  *
- * The general way of affine_tpl.h is rare and has the plain loops only; so have, in types other than int8 and uint8,
- * the two fast ways of rarer conventions.
+ * The general way of affine_tpl.h is rare and has the plain loops only; types other than int8 and uint8 go it also
+ * in the rarer conventions.
  */
 #include "affine/affine_tpl.h"
 #include "quantize/quantize.h"
@@ -20,6 +20,7 @@ struct quantize_job {
     pqk_type type;
     enum integer_kind kind;
     enum affine_way way;
+    bool centered; /* no zero points: nothing to add */
     int8_t mask; /* the bits of an element that KIND_N8 keeps */
     const struct pqk_affine *a;
     const struct affine_prepared *p;
@@ -41,8 +42,9 @@ static PQK_INLINE void quantize_block(const char *x, char *q, int m, const struc
         out[v] = quantize_vec(in[v], k[v], job);
         z[v] = k[v]->z;
     }
-    if (m == 4 * VL) store_integers(q, out, z, job->kind, job->mask);
-    else store_integers_part(q, m, out, z, job->kind, job->mask);
+    const vs32 *const zero_points = job->centered ? NULL : z;
+    if (m == 4 * VL) store_integers(q, out, zero_points, job->kind, job->mask);
+    else store_integers_part(q, m, out, zero_points, job->kind, job->mask);
 }
 
 /* n elements with the constants of one row. */
@@ -55,40 +57,27 @@ static PQK_INLINE void quantize_run(const char *x, char *q, size_t n, const stru
     if (n) quantize_block(x, q, (int)n, ks, job);
 }
 
-/* n columns from `column` of the prepared constants on, of one row. */
-static PQK_INLINE void quantize_run_columns(const char *x, char *q, size_t n, size_t column,
-                                            const struct quantize_job *job)
+/* The last m < 4 VL columns, from `column` of the prepared constants on, of one row. */
+static PQK_INLINE void quantize_last_columns(const char *x, char *q, int m, size_t column, const struct quantize_job *job)
 {
-    const int step = 4 * VL * float_size(job->type), q_step = 4 * VL * kind_bits(job->kind) / 8;
-    for (size_t i = 0; i < n; i += 4 * VL, x += step, q += q_step) {
-        struct affine_consts k[4];
-        const struct affine_consts *const ks[4] = {&k[0], &k[1], &k[2], &k[3]};
-        const int m = n - i < 4 * VL ? (int)(n - i) : 4 * VL;
-        unrolled_for (int v = 0; v < 4; ++v)
-            k[v] = affine_of_columns(job->p, part_of(m, v) ? column + i + (size_t)v * VL : 0);
-        if (m == 4 * VL) quantize_block(x, q, 4 * VL, ks, job);
-        else quantize_block(x, q, m, ks, job);
-    }
+    struct affine_consts k[4];
+    const struct affine_consts *const ks[4] = {&k[0], &k[1], &k[2], &k[3]};
+    unrolled_for (int v = 0; v < 4; ++v)
+        k[v] = affine_of_columns(job->p, part_of(m, v) ? column + (size_t)v * VL : 0);
+    quantize_block(x, q, m, ks, job);
 }
 
-/* n columns of COLUMN_ROWS rows, n a multiple of 4 VL: the constants of VL columns are loaded once for all rows, and
- * the integers of all wait in registers until each row has a whole block to narrow and store. */
-enum { COLUMN_ROWS = VL == 8 ? 2 : 4 }; /* AVX2 has 16 registers */
-
-static PQK_INLINE void quantize_rows_by_column(const char *const x[COLUMN_ROWS], char *const q[COLUMN_ROWS], size_t n,
-                                               const struct quantize_job *job)
+/* n columns of some rows, n a multiple of 4 VL: the constants of a block of columns stay in registers for all rows. */
+static PQK_INLINE void quantize_blocks_of_columns(const char *x, ptrdiff_t x_stride, char *q, ptrdiff_t q_stride,
+                                                  size_t rows, size_t n, const struct quantize_job *job)
 {
     for (size_t i = 0; i < n; i += 4 * VL) {
-        vs32 out[COLUMN_ROWS][4], z[4];
-        unrolled_for (int v = 0; v < 4; ++v) {
-            const size_t column = i + (size_t)v * VL;
-            const struct affine_consts k = affine_of_columns(job->p, column);
-            z[v] = k.z;
-            unrolled_for (int r = 0; r < COLUMN_ROWS; ++r)
-                out[r][v] = quantize_vec(load_float(x[r] + column * (size_t)float_size(job->type), job->type), &k, job);
-        }
-        unrolled_for (int r = 0; r < COLUMN_ROWS; ++r)
-            store_integers(q[r] + i * (size_t)kind_bits(job->kind) / 8, out[r], z, job->kind, job->mask);
+        struct affine_consts k[4];
+        const struct affine_consts *const ks[4] = {&k[0], &k[1], &k[2], &k[3]};
+        const char *from = x + i * (size_t)float_size(job->type);
+        char *to = q + i * (size_t)kind_bits(job->kind) / 8;
+        unrolled_for (int v = 0; v < 4; ++v) k[v] = affine_of_columns(job->p, i + (size_t)v * VL);
+        for (size_t r = 0; r < rows; ++r, from += x_stride, to += q_stride) quantize_block(from, to, 4 * VL, ks, job);
     }
 }
 
@@ -101,12 +90,20 @@ static PQK_INLINE void quantize_rows(const struct pqk_tile *t, size_t first, siz
     PQK_ALIGNED(64) char buffer[PQK_STREAM_CHUNK];
     size_t r = 0;
 
-    if (fast && q_bits == 8 && t->n == 2 * VL && t->row_stride[1] == 2 * VL &&
-        t->row_stride[0] == 2 * VL * (ptrdiff_t)x_size) {
-        for (; r + 2 <= rows; r += 2, x += 2 * t->row_stride[0], q += 2 * t->row_stride[1]) {
+    /* Short rows, one behind the other: blocks of 32 elements on AVX-512 and on AVX2. */
+    const bool dense = fast && q_bits == 8 && t->row_stride[1] == (ptrdiff_t)t->n &&
+                       t->row_stride[0] == (ptrdiff_t)(t->n * x_size);
+    if (dense && t->n == 2 * VL) {
+        for (; r + 2 <= rows; r += 2, x += 4 * VL * (ptrdiff_t)x_size, q += 4 * VL) {
             const struct affine_consts k0 = affine_of_row(job->p, one ? 0 : r);
             const struct affine_consts k1 = affine_of_row(job->p, one ? 0 : r + 1);
             const struct affine_consts *const ks[4] = {&k0, &k0, &k1, &k1};
+            quantize_block(x, q, 4 * VL, ks, job);
+        }
+    } else if (dense && t->n == 4 * VL) {
+        for (; r < rows; ++r, x += 4 * VL * (ptrdiff_t)x_size, q += 4 * VL) {
+            const struct affine_consts k = affine_of_row(job->p, one ? 0 : r);
+            const struct affine_consts *const ks[4] = {&k, &k, &k, &k};
             quantize_block(x, q, 4 * VL, ks, job);
         }
     }
@@ -121,31 +118,28 @@ static PQK_INLINE void quantize_rows(const struct pqk_tile *t, size_t first, siz
     }
 }
 
+/* Rows are taken COLUMN_ROWS at a time, so that their parts of a cache page are read soon after one another. */
 static PQK_INLINE void quantize_columns(const struct pqk_tile *t, size_t first, size_t columns,
                                         const struct quantize_job *job)
 {
+    enum { COLUMN_ROWS = 16 };
     const size_t x_size = (size_t)float_size(job->type), q_bits = (size_t)kind_bits(job->kind);
-    const char *x = t->data[0] + first * x_size;
-    char *q = t->data[1] + first * q_bits / 8;
-    const bool fast = job->way != AFFINE_GENERAL, stream = PQK_CAN_STREAM && fast && t->stream;
-    const size_t together = fast ? t->rows / COLUMN_ROWS * COLUMN_ROWS : 0, whole = columns / (4 * VL) * (4 * VL);
+    const bool stream = PQK_CAN_STREAM && t->stream;
+    const size_t whole = columns / (4 * VL) * (4 * VL);
     PQK_ALIGNED(64) char buffer[COLUMN_ROWS][AFFINE_COLUMNS * 2];
 
-    for (size_t r = 0; r < together; r += COLUMN_ROWS) {
-        const char *xs[COLUMN_ROWS];
-        char *home[COLUMN_ROWS], *qs[COLUMN_ROWS];
-        for (int i = 0; i < COLUMN_ROWS; ++i) {
-            xs[i] = x + (ptrdiff_t)(r + (size_t)i) * t->row_stride[0];
-            home[i] = q + (ptrdiff_t)(r + (size_t)i) * t->row_stride[1];
-            qs[i] = stream ? buffer[i] : home[i];
-        }
-        quantize_rows_by_column(xs, qs, whole, job);
-        for (int i = 0; stream && i < COLUMN_ROWS; ++i) pqk_stream_copy(home[i], buffer[i], whole * q_bits / 8);
-    }
-    for (size_t r = whole < columns ? 0 : together; r < t->rows; ++r) { /* the columns, or the rows, left over */
-        const size_t from = r < together ? whole : 0;
-        quantize_run_columns(x + (ptrdiff_t)r * t->row_stride[0] + from * x_size,
-                             q + (ptrdiff_t)r * t->row_stride[1] + from * q_bits / 8, columns - from, from, job);
+    for (size_t r = 0; r < t->rows; r += COLUMN_ROWS) {
+        const size_t rows = t->rows - r < COLUMN_ROWS ? t->rows - r : COLUMN_ROWS;
+        const char *x = t->data[0] + (ptrdiff_t)r * t->row_stride[0] + first * x_size;
+        char *q = t->data[1] + (ptrdiff_t)r * t->row_stride[1] + first * q_bits / 8;
+        quantize_blocks_of_columns(x, t->row_stride[0], stream ? buffer[0] : q,
+                                   stream ? (ptrdiff_t)sizeof buffer[0] : t->row_stride[1],
+                                   rows, whole, job);
+        for (size_t i = 0; stream && i < rows; ++i)
+            pqk_stream_copy(q + (ptrdiff_t)i * t->row_stride[1], buffer[i], whole * q_bits / 8);
+        for (size_t i = 0; whole < columns && i < rows; ++i)
+            quantize_last_columns(x + (ptrdiff_t)i * t->row_stride[0] + whole * x_size,
+                                  q + (ptrdiff_t)i * t->row_stride[1] + whole * q_bits / 8, (int)(columns - whole), whole, job);
     }
 }
 
@@ -162,10 +156,12 @@ static PQK_INLINE void quantize_tile(const struct pqk_tile *t, const struct pqk_
                                      enum integer_kind kind)
 {
     struct affine_prepared p;
-    const struct quantize_job even = {type, kind, AFFINE_EVEN, quantize_mask(a), a, &p};
-    const struct quantize_job away = {type, kind, AFFINE_AWAY, quantize_mask(a), a, &p};
-    const struct quantize_job added = {type, kind, AFFINE_ADDED, quantize_mask(a), a, &p};
-    const struct quantize_job general = {type, kind, AFFINE_GENERAL, quantize_mask(a), a, &p};
+    const struct quantize_job even = {type, kind, AFFINE_EVEN, false, quantize_mask(a), a, &p};
+    const struct quantize_job centered = {type, kind, AFFINE_EVEN, true, quantize_mask(a), a, &p};
+    const struct quantize_job away = {type, kind, AFFINE_AWAY, false, quantize_mask(a), a, &p};
+    const struct quantize_job fused = {type, kind, AFFINE_FUSED, false, quantize_mask(a), a, &p};
+    const struct quantize_job added = {type, kind, AFFINE_ADDED, false, quantize_mask(a), a, &p};
+    const struct quantize_job general = {type, kind, AFFINE_GENERAL, false, quantize_mask(a), a, &p};
     const bool byte = kind == KIND_S8 || kind == KIND_U8;
     const bool by_column = t->param_col != 0, one = !by_column && t->param_row == 0;
     const ptrdiff_t stride = by_column ? t->param_col : t->param_row;
@@ -174,11 +170,17 @@ static PQK_INLINE void quantize_tile(const struct pqk_tile *t, const struct pqk_
     for (size_t i = 0; i < total; i += step) {
         const size_t count = total - i < step ? total - i : step;
         affine_prepare(&p, a, t->param + (ptrdiff_t)i * stride, stride, one ? 1 : count, 0);
-        if (!byte && p.fast && affine_way_of(&p, a) != AFFINE_EVEN) affine_prepare_general(&p, a, one ? 1 : count);
-        const enum affine_way way = VL > 1 ? affine_way_of(&p, a) : AFFINE_GENERAL;
-        if (way == AFFINE_EVEN) quantize_part(t, i, count, &even);
-        else if (byte && way == AFFINE_AWAY) quantize_part(t, i, count, &away);
-        else if (byte && way == AFFINE_ADDED) quantize_part(t, i, count, &added);
+        enum affine_way way = affine_way_of(&p, a);
+        if (byte && way == AFFINE_EVEN && a->quotient == PQK_MULTIPLY) way = AFFINE_ADDED;
+        if (p.fast && ((!byte && way != AFFINE_EVEN) || (by_column && way == AFFINE_FUSED))) {
+            affine_prepare_general(&p, a, one ? 1 : count);
+            way = AFFINE_GENERAL;
+        }
+        if (VL > 1 && byte && way == AFFINE_EVEN && !a->zero_point) quantize_part(t, i, count, &centered);
+        else if (VL > 1 && way == AFFINE_EVEN) quantize_part(t, i, count, &even);
+        else if (VL > 1 && byte && way == AFFINE_AWAY) quantize_part(t, i, count, &away);
+        else if (VL > 1 && byte && way == AFFINE_ADDED) quantize_part(t, i, count, &added);
+        else if (VL > 1 && byte && way == AFFINE_FUSED) quantize_rows(t, i, count, &fused);
         else quantize_part(t, i, count, &general);
     }
     if (PQK_CAN_STREAM && t->stream) pqk_stream_end();

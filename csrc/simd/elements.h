@@ -73,39 +73,43 @@ static PQK_INLINE int kind_bits(enum integer_kind kind)
     }
 }
 
-/* Four vectors and their zero points to 4 VL bytes: the sum is made in saturating 16-bit lanes. */
-static PQK_INLINE v8 narrow_to_8(const vs32 q[4], const vs32 z[4], enum integer_kind kind, int8_t mask)
+/* Vectors a and b = a + 1 of a block to 16 bits, with their zero points added where there are any: z may be NULL.
+ * For the types of 8 bits and fewer the sum is made in saturating 16-bit lanes, because a vector may hold INT32_MIN
+ * (vs32_round). */
+static PQK_INLINE vs16 narrow_pair(const vs32 q[4], const vs32 *z, int a, enum integer_kind kind)
 {
-    const vs16 ab = vs16_adds(vs16_pack2(q[0], q[1]), vs16_pack2(z[0], z[1]));
-    const vs16 cd = vs16_adds(vs16_pack2(q[2], q[3]), vs16_pack2(z[2], z[3]));
+    const int b = a + 1;
+    if (kind == KIND_S16) return z ? vs16_pack2(vs32_add(q[a], z[a]), vs32_add(q[b], z[b])) : vs16_pack2(q[a], q[b]);
+    if (kind == KIND_U16) return z ? vu16_pack2(vs32_add(q[a], z[a]), vs32_add(q[b], z[b])) : vu16_pack2(q[a], q[b]);
+    const vs16 ab = vs16_pack2(q[a], q[b]);
+    return z ? vs16_adds(ab, vs16_pack2(z[a], z[b])) : ab;
+}
+static PQK_INLINE v8 narrow_to_8(vs16 ab, vs16 cd, enum integer_kind kind, int8_t mask)
+{
     const v8 bytes = kind == KIND_U8 ? vu8_pack2(ab, cd) : vs8_pack2(ab, cd);
     return kind == KIND_N8 ? v8_and(bytes, mask) : bytes;
 }
-static PQK_INLINE vs16 narrow_to_16(vs32 a, vs32 b, vs32 za, vs32 zb, enum integer_kind kind)
-{
-    const vs32 x = vs32_add(a, za), y = vs32_add(b, zb);
-    return kind == KIND_U16 ? vu16_pack2(x, y) : vs16_pack2(x, y);
-}
 
-static PQK_INLINE void store_integers(char *p, const vs32 q[4], const vs32 z[4], enum integer_kind kind, int8_t mask)
+static PQK_INLINE void store_integers(char *p, const vs32 q[4], const vs32 *z, enum integer_kind kind, int8_t mask)
 {
+    const vs16 ab = narrow_pair(q, z, 0, kind), cd = narrow_pair(q, z, 2, kind);
     if (kind == KIND_S16 || kind == KIND_U16) {
-        v16_store(p, narrow_to_16(q[0], q[1], z[0], z[1], kind));
-        v16_store(p + 4 * VL, narrow_to_16(q[2], q[3], z[2], z[3], kind));
+        v16_store(p, ab);
+        v16_store(p + 4 * VL, cd);
         return;
     }
-    const v8 bytes = narrow_to_8(q, z, kind, mask);
+    const v8 bytes = narrow_to_8(ab, cd, kind, mask);
     if (kind == KIND_N4) v4_store(p, bytes);
     else if (kind == KIND_N2) v2_store(p, bytes);
     else v8_store(p, bytes);
 }
 
 /* The first m elements only; the bits that pad the last byte of a packed type are 0. */
-static PQK_INLINE void store_integers_part(char *p, int m, const vs32 q[4], const vs32 z[4], enum integer_kind kind,
+static PQK_INLINE void store_integers_part(char *p, int m, const vs32 q[4], const vs32 *z, enum integer_kind kind,
                                            int8_t mask)
 {
     if (kind_bits(kind) == 8) {
-        v8_store_part(p, m, narrow_to_8(q, z, kind, mask));
+        v8_store_part(p, m, narrow_to_8(narrow_pair(q, z, 0, kind), narrow_pair(q, z, 2, kind), kind, mask));
         return;
     }
     PQK_ALIGNED(64) char block[8 * VL];
@@ -113,24 +117,6 @@ static PQK_INLINE void store_integers_part(char *p, int m, const vs32 q[4], cons
     store_integers(block, q, z, kind, mask);
     if (bits % 8) block[bytes - 1] = (char)(block[bytes - 1] & ((1 << bits % 8) - 1));
     memcpy(p, block, (size_t)bytes);
-}
-
-/* VL elements of each of four rows. */
-static PQK_INLINE void store_integer_rows(char *const p[4], const vs32 q[4], vs32 z, enum integer_kind kind,
-                                          int8_t mask)
-{
-    const vs32 zs[4] = {z, z, z, z};
-    if (kind == KIND_S16 || kind == KIND_U16) {
-        v16_store_rows(p, narrow_to_16(q[0], q[1], z, z, kind));
-        v16_store_rows(p + 2, narrow_to_16(q[2], q[3], z, z, kind));
-    } else if (kind_bits(kind) == 8) {
-        v8_store_rows(p, narrow_to_8(q, zs, kind, mask));
-    } else {
-        PQK_ALIGNED(64) char block[4 * VL];
-        const size_t bytes = (size_t)(VL * kind_bits(kind) / 8);
-        store_integers(block, q, zs, kind, mask);
-        unrolled_for (int r = 0; r < 4; ++r) memcpy(p[r], block + (size_t)r * bytes, bytes);
-    }
 }
 
 /* Kinds whose vectors can be loaded one by one; the narrow ones come in blocks of 4 VL. */
