@@ -240,7 +240,11 @@ class TestPlain:
         x, scale = case.x, np.ascontiguousarray(case.scale_given, np.float32).reshape(case.grain.given)
         if not case.grain.given:
             scale = data.draw(st.sampled_from([float, np.float32, np.asarray]))(scale)
-        zero = case.zero_given if points is None or not case.grain.given else np.asarray(case.zero_given or 0, points)
+        zero = (
+            case.zero_given
+            if points is None or not case.grain.given
+            else np.asarray(0 if case.zero_given is None else case.zero_given, points)
+        )
         options = {"convention": convention, **case.grain.keywords}
         q = qk.quantize(x, scale, zero, **options)
         y, mask = qk.fake_quantize(x, scale, zero, return_mask=True, **options)
@@ -267,8 +271,8 @@ class TestPlain:
             (np.ones((m, -(-n // size)), np.float32), {"axis": axis, "block_size": size}),
         ):
             plain, thorough = (
-                result_or_message(lambda out=out, s=given_scale, k=keywords: qk.quantize(x, s, out=out, **k))
-                for out in (held, None)
+                result_or_message(lambda out=out, s=s, k=keywords: qk.quantize(x, s, out=out, **k))
+                for out, s in ((held, given_scale), (None, given_scale.tolist()))
             )
             if isinstance(thorough, str):
                 assert plain == thorough

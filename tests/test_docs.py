@@ -94,7 +94,7 @@ def test_the_stub_describes_the_extension_module():
     folder = Path(qk.__file__).parent
     stub, source = folder / "_native.pyi", folder / "_native.pyx"
     declared = {
-        node.name: [a.arg for a in node.args.args]
+        node.name: [a.arg for a in node.args.args] + ([f"*{node.args.vararg.arg}"] if node.args.vararg else [])
         for node in ast.parse(stub.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef)
     }

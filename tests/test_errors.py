@@ -54,8 +54,8 @@ COMMON = [
     ),
     (
         ValueError,
-        r"zero_point must be a number or have the shape of scale, \(2,\), not \(2, 1\)",
-        [[1.0, 1.0], [[0], [0]]],
+        r"zero_point must be a number or have the shape of scale, \(2,\), not \(1, 2\)",
+        [[1.0, 1.0], [[0, 0]]],
         {"axis": 0},
     ),
     # axis and block_size
