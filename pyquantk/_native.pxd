@@ -69,6 +69,11 @@ cdef extern from "pyquantk.h" nogil:
         int64_t *nan_count
         int64_t *inf_count
 
+    ctypedef struct pqk_float_environment:
+        pass
+
+    void pqk_float_environment_enter(pqk_float_environment *found)
+    void pqk_float_environment_leave(const pqk_float_environment *found)
     int PQK_MAX_NDIM
     int PQK_ABI_VERSION
     int pqk_abi_version()

@@ -6,8 +6,7 @@ parameters already float32 and int32; that is the work of the Python modules.  W
 or get wrong: the view of an array, the GIL, and the fast way in for the plainest calls.
 """
 cimport numpy as cnp
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uintptr_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uintptr_t
 
 import ml_dtypes
 import numpy as np
@@ -37,6 +36,24 @@ cdef extern from *:
     """
     const char *PQK_COMPILER
     const char *PQK_MACHINE
+
+cdef object float32 = np.float32
+
+cdef extern from *:
+    """
+    #include "pyquantk.h"
+    /* Volatile, so that the conversion stays between the two calls. */
+    static float pqk_to_float(double x)
+    {
+        pqk_float_environment found;
+        volatile double from = x;
+        pqk_float_environment_enter(&found);
+        volatile float to = (float)from;
+        pqk_float_environment_leave(&found);
+        return to;
+    }
+    """
+    float pqk_to_float(double x)
 
 # pqk_type of a NumPy type number: ml_dtypes' numbers are given out at import, so this is filled here.
 cdef enum:
@@ -213,9 +230,11 @@ def observe(cnp.ndarray x, object block, cnp.ndarray low, cnp.ndarray high, cnp.
     check(status)
 
 
-cdef object float32 = np.float32
-
 # --- the fast way in -------------------------------------------------------------------------------------------
+#
+# The calls that frameworks make most: C-contiguous arrays into C-contiguous arrays, with Python numbers or float32
+# arrays for parameters. No intermediate object; False, and nothing done, where this is not such a call or it is wrong,
+# so that the thorough way can say why.
 
 cdef inline bint plain(cnp.ndarray a):
     """C-contiguous and native: one run of elements."""
@@ -237,75 +256,164 @@ cdef inline bint apart(cnp.ndarray a, cnp.ndarray b):
     return pa + <uintptr_t>cnp.PyArray_NBYTES(a) <= pb or pb + <uintptr_t>cnp.PyArray_NBYTES(b) <= pa
 
 
-cdef bint plain_pair(object x, object out, pqk_array *from_, pqk_array *to, int64_t *n):
-    """Two exact, writeable where it matters, disjoint runs of equal shape?  Then their views as 1-d arrays."""
-    if type(x) is not cnp.ndarray or type(out) is not cnp.ndarray:
+cdef inline bint plain_view(pqk_array *to, object array):
+    if type(array) is not cnp.ndarray or not plain(<cnp.ndarray>array):
         return False
-    cdef cnp.ndarray a = <cnp.ndarray>x, b = <cnp.ndarray>out
-    if not (plain(a) and plain(b) and cnp.PyArray_ISWRITEABLE(b) and same_shape(a, b) and apart(a, b)):
-        return False
-    n[0] = cnp.PyArray_SIZE(a)
-    from_.data = cnp.PyArray_DATA(a)
-    from_.type = <pqk_type>type_of(a)
-    to.data = cnp.PyArray_DATA(b)
-    to.type = <pqk_type>type_of(b)
-    from_.ndim = to.ndim = 1
-    from_.shape = to.shape = n
-    from_.strides = to.strides = NULL
-    return from_.type != 0 and to.type != 0
+    cdef cnp.ndarray a = <cnp.ndarray>array
+    to.data = cnp.PyArray_DATA(a)
+    to.type = <pqk_type>type_of(a)
+    to.ndim = cnp.PyArray_NDIM(a)
+    to.shape = <const int64_t *>cnp.PyArray_DIMS(a)
+    to.strides = NULL
+    return to.type != 0
 
 
-cdef inline bint plain_params(object scale, object zero_point, float *s, int32_t *z) except -1:
-    if isinstance(scale, float) or type(scale) is float32:
-        s[0] = <float><double>float(scale)
+cdef bint plain_pair(object x, object out, pqk_array *from_, pqk_array *to):
+    """An input and a writeable output of one shape that share no byte?"""
+    return (plain_view(from_, x) and plain_view(to, out) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)
+            and same_shape(<cnp.ndarray>x, <cnp.ndarray>out) and apart(<cnp.ndarray>x, <cnp.ndarray>out))
+
+
+cdef struct PlainParams:
+    pqk_params c
+    float scale
+    int32_t zero_point
+    int64_t block[64]
+
+
+cdef bint plain_block(PlainParams *to, cnp.ndarray x, cnp.ndarray scale, object axis, object block_size) except -1:
+    """The block of a float32 scale array that fits x exactly."""
+    cdef int i, ndim = cnp.PyArray_NDIM(x)
+    cdef int64_t at = -1, size = 1, n
+    if axis is not None and type(axis) is not int or block_size is not None and type(block_size) is not int:
+        return False
+    if axis is not None:
+        if not -ndim <= axis < ndim:
+            return False
+        at = axis
+    if at < 0:
+        at += ndim
+    if at < 0:
+        return False
+    if block_size is None:
+        if cnp.PyArray_NDIM(scale) != 1 or cnp.PyArray_DIM(scale, 0) != cnp.PyArray_DIM(x, <int>at):
+            return False
     else:
-        return False
-    z[0] = 0
-    if zero_point is None:
-        return True
-    if type(zero_point) is not int or not -32768 <= zero_point <= 65535:
-        return False
-    z[0] = zero_point
+        if not 0 < block_size < 1 << 62 or cnp.PyArray_NDIM(scale) != ndim:
+            return False
+        size = block_size
+    for i in range(ndim):
+        n = cnp.PyArray_DIM(x, i)
+        to.block[i] = size if i == at else (n if block_size is None else 1)
+        if block_size is not None and cnp.PyArray_DIM(scale, i) != (n if i != at else n // size + (n % size != 0)):
+            return False
+    to.c.block = to.block
     return True
 
 
-def quantize_plain(object x, object scale, object zero_point, object out, int convention):
-    """quantize() of a C-contiguous array into another with Python numbers for parameters: no allocation, no
-    intermediate object.  False, and nothing done, where this is not such a call; it may still be a valid one."""
-    cdef pqk_array from_, to
-    cdef pqk_params params
-    cdef int64_t n
-    cdef float s
-    cdef int32_t z
-    cdef pqk_status status
-    if not plain_pair(x, out, &from_, &to, &n) or not plain_params(scale, zero_point, &s, &z):
+cdef bint plain_params(PlainParams *to, object x, object scale, object zero_point, object axis,
+                       object block_size) except -1:
+    to.c.inverse = NULL
+    to.c.block = NULL
+    to.c.zero_point = NULL
+    if isinstance(scale, float) or type(scale) is float32:
+        if axis is not None or block_size is not None:
+            return False
+        to.scale = pqk_to_float(float(scale))
+        to.c.scale = &to.scale
+        if zero_point is None:
+            return True
+        if type(zero_point) is not int or not -2147483648 <= zero_point <= 2147483647:
+            return False
+        to.zero_point = zero_point
+        to.c.zero_point = &to.zero_point if to.zero_point else NULL
+        return True
+    if type(scale) is not cnp.ndarray or (axis is None and block_size is None):
         return False
-    params.scale = &s
-    params.zero_point = &z
-    params.inverse = NULL
-    params.block = NULL
+    cdef cnp.ndarray scales = <cnp.ndarray>scale
+    if not plain(scales) or type_of(scales) != PQK_F32 or not plain_block(to, <cnp.ndarray>x, scales, axis, block_size):
+        return False
+    to.c.scale = <const float *>cnp.PyArray_DATA(scales)
+    if zero_point is None:
+        return True
+    if type(zero_point) is not cnp.ndarray:
+        return False
+    cdef cnp.ndarray points = <cnp.ndarray>zero_point
+    if not plain(points) or type_of(points) != PQK_S32 or not same_shape(points, scales):
+        return False
+    to.c.zero_point = <const int32_t *>cnp.PyArray_DATA(points)
+    return True
+
+
+cdef bint params_apart(PlainParams *to, object scale, object zero_point, cnp.ndarray out):
+    """No parameter array is where the result goes?"""
+    return ((type(scale) is not cnp.ndarray or apart(<cnp.ndarray>scale, out))
+            and (type(zero_point) is not cnp.ndarray or apart(<cnp.ndarray>zero_point, out)))
+
+
+def quantize_plain(object x, object scale, object zero_point, object out, int convention, object axis,
+                   object block_size):
+    """quantize() where it is plain: see above."""
+    cdef pqk_array from_, to
+    cdef PlainParams params
+    cdef pqk_status status
+    if not plain_pair(x, out, &from_, &to) or not plain_params(&params, x, scale, zero_point, axis, block_size):
+        return False
+    if not params_apart(&params, scale, zero_point, <cnp.ndarray>out):
+        return False
     with nogil:
-        status = pqk_quantize(&from_, &params, <pqk_convention>convention, &to, NULL)
+        status = pqk_quantize(&from_, &params.c, <pqk_convention>convention, &to, NULL)
     return status == PQK_OK
 
 
-def dequantize_plain(object q, object scale, object zero_point, object out):
+def dequantize_plain(object q, object scale, object zero_point, object out, object axis, object block_size):
     """dequantize() likewise."""
     cdef pqk_array from_, to
-    cdef pqk_params params
-    cdef int64_t n
-    cdef float s
-    cdef int32_t z
+    cdef PlainParams params
     cdef pqk_status status
-    if not plain_pair(q, out, &from_, &to, &n) or not plain_params(scale, zero_point, &s, &z):
+    if not plain_pair(q, out, &from_, &to) or not plain_params(&params, q, scale, zero_point, axis, block_size):
         return False
-    params.scale = &s
-    params.zero_point = &z
-    params.inverse = NULL
-    params.block = NULL
+    if not params_apart(&params, scale, zero_point, <cnp.ndarray>out):
+        return False
     with nogil:
-        status = pqk_dequantize(&from_, &params, &to, NULL)
+        status = pqk_dequantize(&from_, &params.c, &to, NULL)
     return status == PQK_OK
+
+
+def fake_quantize_plain(object x, object scale, object zero_point, object out, object mask, int convention,
+                        object axis, object block_size, int quant_min, int quant_max):
+    """fake_quantize() likewise; mask: a plain uint8 array of the shape of x, or None. out may be x."""
+    cdef pqk_array from_, to, kept
+    cdef PlainParams params
+    cdef pqk_status status
+    cdef const pqk_array *mask_view = NULL
+    if not plain_view(&from_, x) or not plain_params(&params, x, scale, zero_point, axis, block_size):
+        return False
+    if out is x:
+        to = from_
+        if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>x):
+            return False
+    elif not plain_pair(x, out, &from_, &to):
+        return False
+    if not params_apart(&params, scale, zero_point, <cnp.ndarray>out):
+        return False
+    if mask is not None:
+        view(&kept, <cnp.ndarray>mask, None, NULL)
+        mask_view = &kept
+    with nogil:
+        status = pqk_fake_quantize(&from_, &params.c, <pqk_convention>convention, quant_min, quant_max, &to,
+                                   mask_view, NULL)
+    return status == PQK_OK
+
+
+def in_float_environment(function):
+    """function() under round-to-nearest with subnormals, whatever the caller's environment is."""
+    cdef pqk_float_environment found
+    pqk_float_environment_enter(&found)
+    try:
+        return function()
+    finally:
+        pqk_float_environment_leave(&found)
 
 
 # --- layers, threads, build ------------------------------------------------------------------------------------
@@ -365,3 +473,36 @@ def set_thread_limit(int n):
 
 def build_info():
     return {"compiler": PQK_COMPILER.decode(), "machine": PQK_MACHINE.decode(), "abi": pqk_abi_version()}
+
+
+# --- for `pyquantk bench` --------------------------------------------------------------------------------------
+
+cdef extern from "../csrc/roofline/roofline.h" nogil:
+    int pqk_roofline(int read, int write, int extra, const void *in_, void *out, void *out2, size_t elements,
+                     int way, int repeat)
+
+
+def roofline(int read, int write, int extra, cnp.ndarray x, cnp.ndarray out, object out2, Py_ssize_t elements,
+             int way, int repeat):
+    """The loads and stores of a kernel without its arithmetic, `repeat` times: csrc/roofline/roofline.h.
+
+    read, write, extra: bits an element; way: 0 to 3, pqk_roofline_way; x, out, out2: C-contiguous arrays at
+    addresses divisible by 64 with room for them, out2 None where extra is 0.  A read-only pattern (write 0) needs
+    a byte an element of out.
+    """
+    cdef void *second = NULL
+    cdef int failed
+    cdef bint room = elements >= 0 and repeat >= 0
+    room = room and cnp.PyArray_NBYTES(x) * 8 >= elements * read
+    room = room and cnp.PyArray_NBYTES(out) * 8 >= elements * (write or 8)
+    if out2 is not None:
+        room = room and cnp.PyArray_NBYTES(<cnp.ndarray?>out2) * 8 >= elements * extra
+        second = cnp.PyArray_DATA(<cnp.ndarray>out2)
+    if not room:
+        raise ValueError(f"the arrays must have room for {elements} elements of {read}, {write} and {extra} bits")
+    with nogil:
+        failed = pqk_roofline(read, write, extra, cnp.PyArray_DATA(x), cnp.PyArray_DATA(out), second,
+                              <size_t>elements, way, repeat)
+    if failed:
+        raise ValueError(f"no pattern of {read}, {write} and {extra} bits or way {way}, or an address is not a "
+                         f"multiple of 64, or elements = {elements} is not a multiple of 1024")

@@ -16,6 +16,7 @@ __all__ = ["dequantize", "fake_quantize", "quantize"]
 _CONVENTIONS: dict[str, int] = _native.CONVENTIONS
 _INT8 = np.dtype(np.int8)
 _UINT8 = np.dtype(np.uint8)
+_INT32 = np.dtype(np.int32)
 _QUANTIZED = (*INTEGERS, np.dtype(np.int32))
 
 
@@ -90,19 +91,14 @@ def quantize(
     array([[178, 228],
            [178, 228]], dtype=uint8)
     """
-    code = _CONVENTIONS.get(convention)
+    plain = _plain_result(x, out, _plain_dtype(dtype, zero_point)) if not packed else None
     if (
-        out is not None
-        and axis is None
-        and block_size is None
-        and dtype is None
-        and not packed
-        and code is not None
-        and convention != "torch_decomposed"
-        and (out.__class__ is not np.ndarray or out.dtype is _INT8)
-        and _native.quantize_plain(x, scale, zero_point, out, code)
+        plain is not None
+        and isinstance(convention, str)
+        and convention in _PLAIN_CONVENTIONS
+        and _native.quantize_plain(x, scale, zero_point, plain, _CONVENTIONS[convention], axis, block_size)
     ):
-        return out
+        return plain
     x = as_input(x, "x")
     target = _target_dtype(dtype, zero_point)
     grain = granularity(x.shape, axis, block_size)
@@ -175,17 +171,10 @@ def dequantize(
     >>> qk.dequantize(np.array([-10, 0, 3, 127], np.int8), 0.5)
     array([-5. ,  0. ,  1.5, 63.5], dtype=float32)
     """
-    if (
-        out is not None
-        and axis is None
-        and block_size is None
-        and packed is None
-        and shape is None
-        and dtype == "float32"
-        and (out.__class__ is not np.ndarray or out.dtype is FLOATS[0])
-        and _native.dequantize_plain(q, scale, zero_point, out)
-    ):
-        return out
+    if packed is None and shape is None:
+        plain = _plain_result(q, out, _PLAIN_DTYPES.get(dtype) if isinstance(dtype, (str, np.dtype)) else None)
+        if plain is not None and _native.dequantize_plain(q, scale, zero_point, plain, axis, block_size):
+            return plain
     target = dtype_named(dtype, "dtype", FLOATS)
     held = _held_dtype(packed, shape, zero_point)
     if held is None:
@@ -267,10 +256,17 @@ def fake_quantize(
     >>> y, mask
     (array([ 0.25 , 15.875], dtype=float32), array([ True, False]))
     """
-    x = as_input(x, "x")
-    low, high = operator.index(quant_min), operator.index(quant_max)
+    low, high = _integer(quant_min, "quant_min"), _integer(quant_max, "quant_max")
     if not (-(2**31) <= low <= high < 2**31 and high - low <= 65535):
         raise ValueError(f"quant_min and quant_max must be in order and at most 65535 apart, not {low} and {high}")
+    plain = _plain_result(x, out, _PLAIN_DTYPES.get(getattr(x, "dtype", None)))
+    if plain is not None and isinstance(convention, str) and convention in _PLAIN_CONVENTIONS:
+        mask = np.empty(x.shape, np.bool_) if return_mask else None
+        kept = None if mask is None else mask.view(_UINT8)
+        code = _CONVENTIONS[convention]
+        if _native.fake_quantize_plain(x, scale, zero_point, plain, kept, code, axis, block_size, low, high):
+            return plain if mask is None else (plain, mask)
+    x = as_input(x, "x")
     grain = granularity(x.shape, axis, block_size)
     scales = scale_array(scale, grain)
     zero_points = zero_point_array(0 if zero_point is None else zero_point, scales, (low, high))
@@ -286,26 +282,65 @@ def fake_quantize(
     return out if mask is None else (out, mask.view(np.bool_))
 
 
+# Calls that _native's fast way may serve: dtypes by their names and objects, and conventions whose reciprocal is
+# taken in float32.
+_PLAIN_DTYPES: dict[Any, np.dtype[Any]] = {key: d for d in (*FLOATS, *INTEGERS) for key in (d.name, d)}
+_PLAIN_CONVENTIONS = frozenset(_CONVENTIONS) - {"torch_decomposed"}
+
+
+def _plain_dtype(dtype: Any, zero_point: Any) -> np.dtype[Any] | None:
+    """The result's dtype where it is plain to see."""
+    if dtype is None:
+        if zero_point is None or zero_point.__class__ is int:
+            return _INT8
+        return _INT8 if getattr(zero_point, "dtype", None) is _INT32 else None
+    return _PLAIN_DTYPES.get(dtype) if isinstance(dtype, (str, np.dtype)) else None
+
+
+def _plain_result(x: Any, out: Any, dtype: np.dtype[Any] | None) -> Array | None:
+    """`out`, or a new array for the result, if x and it are worth trying the fast way with."""
+    if dtype is None or x.__class__ is not np.ndarray:
+        return None
+    if out is None:
+        return np.empty(x.shape, dtype) if x.flags.c_contiguous else None
+    return out if out.__class__ is np.ndarray and out.dtype is dtype else None
+
+
+def _integer(n: Any, argument: str) -> int:
+    try:
+        return operator.index(n)
+    except TypeError:
+        raise TypeError(f"{argument} must be an integer, not {n!r}") from None
+
+
 def _target_dtype(dtype: Any, zero_point: Any) -> np.dtype[Any]:
     if dtype is not None:
         return dtype_named(dtype, "dtype", INTEGERS)
+    return _own_dtype(zero_point, INTEGERS) or _INT8
+
+
+def _own_dtype(zero_point: Any, allowed: Any) -> np.dtype[Any] | None:
+    """The dtype that zero_point itself has, in native byte order, if it is one of `allowed`."""
     given = getattr(zero_point, "dtype", None)
-    return given if isinstance(given, np.dtype) and given in INTEGERS else _INT8
+    if isinstance(given, np.dtype) and not given.isnative:
+        given = given.newbyteorder("=")
+    return given if isinstance(given, np.dtype) and given in allowed else None
 
 
-def _convention(name: str, scale: Any, scales: Array, block_size: Any) -> tuple[int, Array | None]:
+def _convention(name: Any, scale: Any, scales: Array, block_size: Any) -> tuple[int, Array | None]:
     """The code of a convention, and the reciprocals where it does not take them in float32."""
-    try:
-        code = _CONVENTIONS[name]
-    except (KeyError, TypeError):
-        raise ValueError(f"convention must be one of {', '.join(_CONVENTIONS)}, not {name!r}") from None
+    if not isinstance(name, str) or name not in _CONVENTIONS:
+        raise ValueError(f"convention must be one of {', '.join(_CONVENTIONS)}, not {name!r}")
+    code = _CONVENTIONS[name]
     if name != "torch_decomposed":
         return code, None
-    exact = np.asarray(scale)
-    exact = exact.astype(np.float64) if exact.dtype.kind != "f" or exact.dtype.itemsize != 8 else exact
-    with np.errstate(divide="ignore", over="ignore"):
-        inverse = np.ascontiguousarray((1.0 / exact).astype(np.float32).reshape(scales.shape))
-    return (code if block_size is None else _native.TORCH_DECOMPOSED_GROUP), inverse
+
+    def inverse() -> Array:
+        with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
+            return np.array((1.0 / np.asarray(scale).astype(np.float64)).astype(np.float32), order="C")
+
+    inverses = _native.in_float_environment(inverse).reshape(scales.shape)
+    return (code if block_size is None else _native.TORCH_DECOMPOSED_GROUP), inverses
 
 
 def _packed_shape(shape: Shape, dtype: np.dtype[Any], grain: Granularity | None) -> Shape:
@@ -315,7 +350,7 @@ def _packed_shape(shape: Shape, dtype: np.dtype[Any], grain: Granularity | None)
         names = ", ".join(d.name for d in PACKED_BITS)
         raise TypeError(f"packed results must have one of the dtypes {names}, not {dtype}")
     if not shape:
-        return (1,)
+        raise ValueError("x must have an axis along which its elements are packed, not be 0-d")
     per_byte = 8 // bits
     size = grain.block[-1] if grain is not None and grain.block else 1
     if 1 < size < shape[-1] and size % per_byte:
@@ -329,9 +364,9 @@ def _held_dtype(packed: Any, shape: Shape | None, zero_point: Any) -> np.dtype[A
         return dtype_named(packed, "packed", PACKED_BITS)
     if shape is None:
         return None
-    given = getattr(zero_point, "dtype", None)
-    if isinstance(given, np.dtype) and given in PACKED_BITS:
-        return given
+    own = _own_dtype(zero_point, PACKED_BITS)
+    if own is not None:
+        return own
     raise TypeError("packed must be given with shape: int4, uint4, int2 or uint2, as what q's bytes hold")
 
 
@@ -341,7 +376,10 @@ def _unpacked_shape(bytes_shape: Shape, dtype: np.dtype[Any], shape: Shape | Non
         if not bytes_shape:
             raise ValueError("q must have an axis along which its elements are packed")
         return (*bytes_shape[:-1], bytes_shape[-1] * per_byte)
-    full = tuple(operator.index(n) for n in shape)
+    try:
+        full = tuple(operator.index(n) for n in shape)
+    except TypeError:
+        raise TypeError(f"shape must be a tuple of integers, not {shape!r}") from None
     if any(n < 0 for n in full) or _packed_shape(full, dtype, None) != bytes_shape:
         raise ValueError(f"shape must fit the bytes of q, of shape {bytes_shape}, {per_byte} to a byte; not {shape}")
     return full

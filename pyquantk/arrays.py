@@ -8,9 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import _native
 from .dtypes import FLOATS, INTEGERS
 
-__all__ = ["Granularity", "as_input", "check_out", "granularity", "normalize_axis", "scale_array", "zero_point_array"]
+__all__ = [
+    "Granularity",
+    "as_float32",
+    "as_input",
+    "check_out",
+    "granularity",
+    "normalize_axis",
+    "real_numbers",
+    "scale_array",
+    "zero_point_array",
+]
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -24,7 +35,10 @@ def as_input(x: Any, argument: str, allowed: Any = FLOATS) -> Array:
     if isinstance(x, np.ndarray):
         array = x
     elif isinstance(x, (list, tuple, int, float)) and FLOATS[0] in allowed:
-        array = np.asarray(x, FLOATS[0])
+        try:
+            array = _native.in_float_environment(lambda: np.asarray(x, FLOATS[0]))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{argument} must be an array of real numbers: {error}") from error
     elif hasattr(x, "__dlpack__") and not isinstance(x, np.generic):
         try:
             array = np.from_dlpack(x)
@@ -53,12 +67,21 @@ def check_out(out: Any, dtype: np.dtype[Any], shape: Shape, inputs: Sequence[Any
         raise ValueError(f"{argument} must have shape {shape}, not {out.shape}")
     if not out.flags.writeable:
         raise ValueError(f"{argument} must be writeable")
-    if any(stride == 0 and n > 1 for stride, n in zip(out.strides, out.shape, strict=True)):
+    if out.size and any(stride == 0 and n > 1 for stride, n in zip(out.strides, out.shape, strict=True)):
         raise ValueError(f"{argument} must have an element of memory for each element, not be a broadcast view")
     for other in inputs:
-        if isinstance(other, np.ndarray) and np.may_share_memory(out, other):
+        if isinstance(other, np.ndarray) and _overlap(out, other):
             raise ValueError(f"{argument} must not overlap an input")
     return out
+
+
+def _overlap(a: Array, b: Array) -> bool:
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return True
 
 
 def normalize_axis(axis: Any, ndim: int) -> int:
@@ -116,8 +139,10 @@ def granularity(shape: Shape, axis: Any, block_size: Any) -> Granularity:
     # Per channel the other axes are whole; per block each of their elements has parameters of its own.
     block = [max(n, 1) for n in shape] if block_size is None else [1] * len(shape)
     for a, size in zip(axes, sizes, strict=True):
-        block[a] = _positive(size)
+        block[a] = min(_positive(size), max(shape[a], 1))
     full = tuple(-(-n // b) for n, b in zip(shape, block, strict=True))
+    if block_size is None:  # a whole axis has one parameter even where it has no element
+        full = tuple(n if d in axes else 1 for d, n in enumerate(full))
     return Granularity(tuple(block), full, tuple(full[a] for a in sorted(axes)) if block_size is None else full)
 
 
@@ -131,32 +156,56 @@ def scale_array(scale: Any, grain: Granularity) -> Array:
     ValueError
         If its shape is not the one that `axis` and `block_size` ask for.
     """
-    array = np.asarray(scale)
-    if array.dtype.kind not in "fiuV" or (array.dtype.kind == "V" and array.dtype.names is not None):
-        raise TypeError(f"scale must be real numbers, not {array.dtype}")
+    array = real_numbers(scale)
     if array.shape not in (grain.short, grain.full) and not (grain.block is None and array.size == 1):
         wanted = f"of shape {grain.short}" if grain.block else "a single number (give axis or block_size for more)"
         raise ValueError(f"scale must be {wanted}, not of shape {array.shape}")
+    return as_float32(array)
+
+
+def real_numbers(scale: Any) -> Array:
+    """`scale` as an array of a float or integer dtype."""
+    array = np.asarray(scale)
+    if array.dtype.kind in "fiu" or (array.dtype.kind == "V" and array.dtype.names is None):
+        return array
+    raise TypeError(f"scale must be real numbers, not {array.dtype}")
+
+
+def as_float32(array: Array) -> Array:
+    """`array` rounded to float32, C-contiguous; the rounding is ours, not that of the caller's environment."""
+
+    def rounded() -> Array:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return np.array(array, np.float32, order="C", copy=None)
+
+    if array.dtype == np.float32:
+        return np.array(array, np.float32, order="C", copy=None)
     try:
-        with np.errstate(over="ignore"):
-            return np.ascontiguousarray(array.astype(np.float32, copy=False))
+        return _native.in_float_environment(rounded)
     except TypeError:
         raise TypeError(f"scale must be real numbers, not {array.dtype}") from None
 
 
+def _out_of_range(limits: tuple[int, int], given: int) -> ValueError:
+    return ValueError(f"zero_point must be in [{limits[0]}, {limits[1]}], not {given}")
+
+
 def zero_point_array(zero_point: Any, scale: Array, limits: tuple[int, int]) -> Array | None:
-    """`zero_point` as int32, C-contiguous, of the shape of `scale`; None stands for 0."""
+    """`zero_point` as int32, C-contiguous, of the shape of `scale`; None where all are 0."""
     if zero_point is None:
         return None
+    if isinstance(zero_point, int) and not isinstance(zero_point, bool):
+        if not limits[0] <= zero_point <= limits[1]:
+            raise _out_of_range(limits, zero_point)
+        return np.full(scale.shape, zero_point, np.int32) if zero_point else None
     array = np.asarray(zero_point)
     if array.dtype.kind not in "iu" and array.dtype not in INTEGERS:
         raise TypeError(f"zero_point must be integers, not {array.dtype}")
-    wide = array.astype(np.int64) if array.dtype != np.uint64 else np.minimum(array, 2**62).astype(np.int64)
+    wide = np.minimum(array, 2**62).astype(np.int64) if array.dtype == np.uint64 else array.astype(np.int64)
     if wide.size and not (limits[0] <= wide.min() and wide.max() <= limits[1]):
-        worst = int(wide.min()) if wide.min() < limits[0] else int(wide.max())
-        raise ValueError(f"zero_point must be in [{limits[0]}, {limits[1]}], not {worst}")
+        raise _out_of_range(limits, int(wide.min()) if wide.min() < limits[0] else int(wide.max()))
     if wide.ndim == 0:
         wide = np.full(scale.shape, wide)
-    if wide.size != scale.size:
+    elif wide.shape != scale.shape and not wide.size == scale.size == 1:
         raise ValueError(f"zero_point must be a number or have the shape of scale, {scale.shape}, not {wide.shape}")
-    return np.ascontiguousarray(wide, np.int32)
+    return np.array(wide, np.int32, order="C")

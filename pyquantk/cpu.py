@@ -23,9 +23,10 @@ def active() -> str:
 
 def _choose(layer: str, argument: str) -> None:
     known = layers()
-    if not known.get(layer, False):
-        runs = ", ".join(name for name, supported in known.items() if supported)
-        why = "this CPU cannot run" if layer in known else "this build has no"
+    runnable = [name for name, supported in known.items() if supported]
+    if layer not in runnable:
+        runs = ", ".join(runnable)
+        why = "this CPU cannot run" if layer in list(known) else "this build has no"
         raise ValueError(f"{argument} must be one of {runs}; {why} {layer!r}")
     _native.use_layer(layer)
 

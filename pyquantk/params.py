@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from . import _native
 from .affine import dequantize, fake_quantize, quantize
-from .arrays import Array, as_input
+from .arrays import Array, as_float32, as_input, real_numbers
 from .calibration import Statistics, observe
 from .dtypes import INTEGERS, dtype_named
 from .rules import RULES
@@ -60,7 +61,7 @@ class QuantParams:
         block_size: int | tuple[int, ...] | None = None,
     ) -> None:
         target = dtype_named(dtype, "dtype", INTEGERS)
-        scales = np.array(scale, np.float32)
+        scales = as_float32(real_numbers(scale)).copy()
         scales.flags.writeable = False
         points = None
         if zero_point is not None:
@@ -199,7 +200,7 @@ def choose_params(
     target = dtype_named(dtype, "dtype", INTEGERS)
     if method != "minmax":
         raise ValueError(f"method must be 'minmax', not {method!r}")
-    if rule not in RULES:
+    if not isinstance(rule, str) or rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, not {rule!r}")
     stats = x if isinstance(x, Statistics) else observe(as_input(x, "x"), axis=axis, block_size=block_size)
     nans, infs = int(stats.nan_count.sum()), int(stats.inf_count.sum())
@@ -208,5 +209,6 @@ def choose_params(
     empty = stats.min > stats.max
     low = np.where(empty, np.float32(0), stats.min).astype(np.float32)
     high = np.where(empty, np.float32(0), stats.max).astype(np.float32)
-    scale, zero_point = RULES[rule](low, high, INTEGERS[target], symmetric)
+    choose = RULES[rule]
+    scale, zero_point = _native.in_float_environment(lambda: choose(low, high, INTEGERS[target], symmetric))
     return QuantParams(scale, zero_point, dtype=target, axis=axis, block_size=block_size)

@@ -19,7 +19,6 @@ Limits = tuple[int, int]
 Rule = Callable[[Array, Array, Limits, bool], tuple[Array, Array | None]]
 
 _TINY = np.float32(np.finfo(np.float32).tiny)
-_EPS = np.float32(np.finfo(np.float32).eps)
 
 
 def _with_zero(low: Array, high: Array) -> tuple[Array, Array]:
@@ -42,6 +41,7 @@ def _onnx(low: Array, high: Array, limits: Limits) -> tuple[Array, Array]:
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         scale = np.where(high == low, np.float32(1), (high - low) / steps).astype(np.float32)
         point = np.float32(limits[0]) - low / scale
+    point = np.where(np.isnan(point), np.float32(limits[0]), point)  # 0 / 0: a range below the least subnormal step
     return scale, np.rint(np.clip(point, *limits)).astype(np.int64)
 
 
@@ -74,14 +74,14 @@ def onnx_dynamic(low: Array, high: Array, limits: Limits, symmetric: bool) -> tu
 
 
 def torchao(low: Array, high: Array, limits: Limits, symmetric: bool) -> tuple[Array, Array | None]:
-    """torchao's `choose_qparams_affine` for float32: SYMMETRIC or ASYMMETRIC."""
+    """torchao's `choose_qparams_affine` for float32: SYMMETRIC or ASYMMETRIC, the scale at least the least normal."""
     low, high = _with_zero(low, high)
     steps = float(limits[1] - limits[0])
     if symmetric:
-        scale = np.maximum(np.maximum(-low, high) / np.float32(steps / 2), _EPS)
+        scale = np.maximum(np.maximum(-low, high) / np.float32(steps / 2), _TINY)
         return scale, _middle(scale, limits)
     with np.errstate(over="ignore"):
-        scale = np.maximum((high - low) / np.float32(steps), _EPS)
+        scale = np.maximum((high - low) / np.float32(steps), _TINY)
     point = np.float32(limits[0]) - np.rint(low / scale)
     return scale, np.clip(point, *limits).astype(np.int64)
 
@@ -91,34 +91,37 @@ def torchao_no_clipping(low: Array, high: Array, limits: Limits, symmetric: bool
     if limits[0] >= 0:
         raise ValueError("rule 'torchao_no_clipping' needs a signed dtype")
     low, high = _with_zero(low, high)
-    scale = np.maximum(np.maximum(low / np.float32(limits[0]), high / np.float32(limits[1])), _EPS)
+    scale = np.maximum(np.maximum(low / np.float32(limits[0]), high / np.float32(limits[1])), _TINY)
     return scale, _middle(scale, limits)
 
 
 def fbgemm(low: Array, high: Array, limits: Limits, symmetric: bool) -> tuple[Array, Array | None]:
-    """FBGEMM's `ChooseQuantizationParams`: in double, the zero point from the side with the smaller error."""
+    """FBGEMM's `ChooseQuantizationParams` as PyTorch runs it: in double until the scale is returned, the zero point
+    from the side with the smaller error."""
     low, high = _with_zero(low, high)
     steps = limits[1] - limits[0]
     least = np.float32(6.1e-5)
-    scale = ((high.astype(np.float64) - low) / steps).astype(np.float32)
+    scale = (high.astype(np.float64) - low) / steps
     with np.errstate(divide="ignore", over="ignore"):
-        scale = np.where((scale == 0) | np.isinf(np.float32(1) / scale), np.float32(0.1), scale)
+        single = scale.astype(np.float32)
+        scale = np.where((single == 0) | np.isinf(np.float32(1) / single), 0.1, scale)
+        amplifier = least / scale.astype(np.float32)
     small = scale < least
-    amplifier = least / scale
     reach = least * np.float32(steps)
-    high, low = (
-        np.where(small, np.where(low == 0, reach, np.where(high == 0, high, high * amplifier)), high),
-        np.where(small, np.where(low == 0, low, np.where(high == 0, -reach, low * amplifier)), low),
-    )
-    scale = np.where(small, least, scale).astype(np.float32)
-    from_low, from_high = low / scale.astype(np.float64), high / scale.astype(np.float64)
+    top = np.where(low == 0, reach, np.where(high == 0, high, high * amplifier))
+    bottom = np.where(low == 0, low, np.where(high == 0, -reach, low * amplifier))
+    high, low = np.where(small, top, high), np.where(small, bottom, low)
+    scale = np.where(small, np.float64(least), scale)
+    from_low, from_high = low / scale, high / scale
     error_low, error_high = abs(limits[0]) + np.abs(from_low), abs(limits[1]) + np.abs(from_high)
     point = np.where(error_low < error_high, limits[0] - from_low, limits[1] - from_high)
-    return scale, np.rint(np.clip(point, *limits)).astype(np.int64)
+    return scale.astype(np.float32), np.rint(np.clip(point, *limits)).astype(np.int64)
 
 
 def per_token(low: Array, high: Array, limits: Limits, symmetric: bool) -> tuple[Array, Array | None]:
-    """`quantized_decomposed.choose_qparams_per_token`: max(absmax, 1e-5) / qmax."""
+    """`quantized_decomposed.choose_qparams_per_token`: max(absmax, 1e-5) / qmax; signed types only."""
+    if limits[0] >= 0:
+        raise ValueError("rule 'per_token' needs a signed dtype")
     scale = np.maximum(_absmax(low, high), np.float32(1e-5)) / np.float32(limits[1])
     return scale, None
 

@@ -55,7 +55,7 @@ def _integers(x: Array, scale: Array, zero: Array, convention: str, per_tensor: 
     if convention == "torch_decomposed":
         inverse = (1.0 / scale.astype(np.float64)).astype(F32)
     elif convention == "bitsandbytes":
-        inverse = np.where(scale == 0, F32(0), F32(127) / scale)
+        inverse = np.where(scale == 0, F32(0), F32(127) * (F32(1) / scale))
     elif convention == "ggml":
         inverse = np.where(scale == 0, F32(0), F32(1) / scale)
     else:

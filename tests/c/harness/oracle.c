@@ -43,7 +43,8 @@ static double reciprocal(const struct oracle_params *p)
     const bool zero_for_zero = p->convention == PQK_GGML || p->convention == PQK_BITSANDBYTES;
     if (zero_for_zero && p->scale == 0) return 0;
     if (p->inverse) return *p->inverse;
-    return nearest((p->convention == PQK_BITSANDBYTES ? 127.0 : 1.0) / (double)p->scale);
+    const float inverse = nearest(1.0 / (double)p->scale);
+    return p->convention == PQK_BITSANDBYTES ? nearest(127.0 * (double)inverse) : inverse;
 }
 
 /* The integer with its zero point and without limits, or NaN. */
