@@ -56,7 +56,8 @@ def rule_pyquantk(least, most, low, high, symmetric):
 def rule_onnx_dynamic(least, most, low, high, symmetric):
     least, most = min(least, f32(0)), max(most, f32(0))
     scale = f32(1) if least == most else (most - least) / f32(high - low)
-    return scale, whole(clamp(f32(low) - least / scale, low, high))
+    point = f32(low) - least / scale
+    return scale, low if np.isnan(point) else whole(clamp(point, low, high))  # 0 / 0, where the step underflows
 
 
 def rule_torchao(least, most, low, high, symmetric):
