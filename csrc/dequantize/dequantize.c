@@ -6,13 +6,11 @@
 static pqk_dequantize_fn *kernel_for(enum pqk_integer_slot in, pqk_type out)
 {
     const struct pqk_kernels *kernels = pqk_active_kernels();
-#define PQK_ROW(output)                                                                                         \
-    {                                                                                                           \
-        [PQK_SLOT_S8] = kernels->dequantize_s8_##output, [PQK_SLOT_U8] = kernels->dequantize_u8_##output,       \
-        [PQK_SLOT_N8] = kernels->dequantize_n8_##output, [PQK_SLOT_S16] = kernels->dequantize_s16_##output,     \
-        [PQK_SLOT_U16] = kernels->dequantize_u16_##output, [PQK_SLOT_N4] = kernels->dequantize_n4_##output,     \
-        [PQK_SLOT_N2] = kernels->dequantize_n2_##output, [PQK_SLOT_S32] = kernels->dequantize_s32_##output      \
-    }
+#define PQK_ROW(output)                                                                                    \
+    {[PQK_SLOT_S8] = kernels->dequantize_s8_##output,   [PQK_SLOT_U8] = kernels->dequantize_u8_##output,   \
+     [PQK_SLOT_N8] = kernels->dequantize_n8_##output,   [PQK_SLOT_S16] = kernels->dequantize_s16_##output, \
+     [PQK_SLOT_U16] = kernels->dequantize_u16_##output, [PQK_SLOT_N4] = kernels->dequantize_n4_##output,   \
+     [PQK_SLOT_N2] = kernels->dequantize_n2_##output,   [PQK_SLOT_S32] = kernels->dequantize_s32_##output}
     pqk_dequantize_fn *const table[3][8] = {PQK_ROW(f32), PQK_ROW(f16), PQK_ROW(bf16)};
 #undef PQK_ROW
     return table[out - PQK_F32][in];
@@ -31,8 +29,13 @@ static void run_tile(const struct pqk_tile *tile, const void *context)
 
 pqk_status pqk_dequantize(const pqk_array *q, const pqk_params *params, const pqk_array *y, const pqk_exec *exec)
 {
-    const struct pqk_operands operands = {{q, y}, 2, 1, params->block};
-    struct job job = {.affine = {.scale = params->scale, .zero_point = params->zero_point}};
+    const struct pqk_operands operands = {
+        {q, y},
+        2, 1, params->block
+    };
+    struct job job = {
+        .affine = {.scale = params->scale, .zero_point = params->zero_point}
+    };
     enum pqk_integer_slot slot;
 
     if (!pqk_integer_type(q->type, &slot, &job.affine.quant_min, &job.affine.quant_max)) return PQK_ERROR_TYPE;

@@ -21,7 +21,7 @@
 typedef void pqk_dequantize_fn(const struct pqk_tile *tile, const struct pqk_affine *affine);
 
 /* Kernels: dequantize_<input>_<output>; n8, n4, n2 as in quantize.h. */
-#define PQK_DEQUANTIZE_INPUTS(X, out)                                                                         \
+#define PQK_DEQUANTIZE_INPUTS(X, out) \
     X(s8, out) X(u8, out) X(n8, out) X(s16, out) X(u16, out) X(s32, out) X(n4, out) X(n2, out)
 #define PQK_DEQUANTIZE_ALL(X) PQK_DEQUANTIZE_INPUTS(X, f32) PQK_DEQUANTIZE_INPUTS(X, f16) PQK_DEQUANTIZE_INPUTS(X, bf16)
 

@@ -94,8 +94,8 @@ static PQK_NOINLINE void dequantize_any(const char *q, char *y, size_t n, ptrdif
         vf32 out[4];
         load_integers_part(in, q + i * (size_t)kind_bits(job->kind) / 8, m, job->kind, job->mask, job->flip);
         for (int v = 0; v < 4; ++v) {
-            const struct dequantize_consts k = p ? dequantize_of_last_columns(p, first + i + (size_t)(v * VL), job)
-                                                 : dequantize_of_row(job, at);
+            const struct dequantize_consts k =
+                p ? dequantize_of_last_columns(p, first + i + (size_t)(v * VL), job) : dequantize_of_row(job, at);
             out[v] = dequantize_vec(in[v], &k);
         }
         store_float_block(y + i * (size_t)float_size(job->type), out, m, job->type);
@@ -226,7 +226,8 @@ static PQK_INLINE void dequantize_strip(const struct pqk_tile *t, const char *q,
                 home[j] = y + (ptrdiff_t)j * t->row_stride[1] + i * size;
                 ys[j] = stream ? buffer[j] : home[j];
             }
-            if (VL > 1 && group == DEQUANTIZE_ROWS && kind_is_plain(job->kind)) done = dequantize_four_rows(qs, ys, n, i, p, job);
+            if (VL > 1 && group == DEQUANTIZE_ROWS && kind_is_plain(job->kind))
+                done = dequantize_four_rows(qs, ys, n, i, p, job);
             for (size_t j = 0; j < group; ++j) {
                 if (done < n)
                     dequantize_one_row(qs[j] + done * bits / 8, ys[j] + done * size, n - done, i + done, p, job);
@@ -240,8 +241,7 @@ static PQK_INLINE void dequantize_strip(const struct pqk_tile *t, const char *q,
 
 /* Parameters [first, first + count) of the columns: where they are, or else in lanes of DEQUANTIZE_COLUMNS. */
 static PQK_NOINLINE struct dequantize_columns dequantize_fetch(float *s, int32_t *z, const struct pqk_tile *t,
-                                                               size_t first, size_t count,
-                                                               const struct pqk_affine *a)
+                                                               size_t first, size_t count, const struct pqk_affine *a)
 {
     const ptrdiff_t at = t->param + (ptrdiff_t)first * t->param_col;
     if (t->param_col == 1 && a->zero_point)
@@ -293,27 +293,30 @@ static PQK_INLINE void dequantize_tile(const struct pqk_tile *t, const struct pq
     const bool by_column = t->param_col != 0;
     const size_t count = by_column ? t->n : t->param_row ? t->rows : 1;
 
-    if (!pqk_all_finite(a->scale + t->param, by_column ? t->param_col : t->param_row, count)) dequantize_odd(t, &job);
-    else if (!by_column) dequantize_by_row(t, &job);
-    else dequantize_by_column(t, &job);
+    if (!pqk_all_finite(a->scale + t->param, by_column ? t->param_col : t->param_row, count))
+        dequantize_odd(t, &job);
+    else if (!by_column)
+        dequantize_by_row(t, &job);
+    else
+        dequantize_by_column(t, &job);
     if (PQK_CAN_STREAM && t->stream) pqk_stream_end();
 }
 
-#define TYPE_f32 PQK_F32
-#define TYPE_f16 PQK_F16
+#define TYPE_f32  PQK_F32
+#define TYPE_f16  PQK_F16
 #define TYPE_bf16 PQK_BF16
-#define KIND_s8 KIND_S8
-#define KIND_u8 KIND_U8
-#define KIND_n8 KIND_N8
-#define KIND_s16 KIND_S16
-#define KIND_u16 KIND_U16
-#define KIND_s32 KIND_S32
-#define KIND_n4 KIND_N4
-#define KIND_n2 KIND_N2
-#define PQK_DEQUANTIZE_KERNEL(in, out)                                                                        \
-    pqk_dequantize_fn PQK_NAME(dequantize_##in##_##out);                                                      \
-    void PQK_NAME(dequantize_##in##_##out)(const struct pqk_tile *tile, const struct pqk_affine *affine)      \
-    {                                                                                                         \
-        dequantize_tile(tile, affine, TYPE_##out, KIND_##in);                                                 \
+#define KIND_s8   KIND_S8
+#define KIND_u8   KIND_U8
+#define KIND_n8   KIND_N8
+#define KIND_s16  KIND_S16
+#define KIND_u16  KIND_U16
+#define KIND_s32  KIND_S32
+#define KIND_n4   KIND_N4
+#define KIND_n2   KIND_N2
+#define PQK_DEQUANTIZE_KERNEL(in, out)                                                                   \
+    pqk_dequantize_fn PQK_NAME(dequantize_##in##_##out);                                                 \
+    void PQK_NAME(dequantize_##in##_##out)(const struct pqk_tile *tile, const struct pqk_affine *affine) \
+    {                                                                                                    \
+        dequantize_tile(tile, affine, TYPE_##out, KIND_##in);                                            \
     }
 PQK_DEQUANTIZE_ALL(PQK_DEQUANTIZE_KERNEL)

@@ -27,12 +27,16 @@ static void run_tile(const struct pqk_tile *tile, const void *context)
     job->kernel(tile, &job->affine);
 }
 
-pqk_status pqk_fake_quantize(const pqk_array *x, const pqk_params *params, pqk_convention convention,
-                             int32_t quant_min, int32_t quant_max, const pqk_array *y, const pqk_array *mask,
-                             const pqk_exec *exec)
+pqk_status pqk_fake_quantize(const pqk_array *x, const pqk_params *params, pqk_convention convention, int32_t quant_min,
+                             int32_t quant_max, const pqk_array *y, const pqk_array *mask, const pqk_exec *exec)
 {
-    const struct pqk_operands operands = {{x, y, mask}, mask ? 3 : 2, mask ? 2 : 1, params->block};
-    struct job job = {.affine = {params->scale, params->inverse, params->zero_point}};
+    const struct pqk_operands operands = {
+        {x, y, mask},
+        mask ? 3 : 2, mask ? 2 : 1, params->block
+    };
+    struct job job = {
+        .affine = {params->scale, params->inverse, params->zero_point}
+    };
     job.affine.quant_min = quant_min;
     job.affine.quant_max = quant_max;
 

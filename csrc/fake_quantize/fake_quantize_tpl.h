@@ -9,7 +9,8 @@
  *   parameters by column   VL columns of four rows at a time
  *
  * What is common (half to even, zero point outside the rounding, a scale for the fast way of affine_tpl.h) has loops
- * of its own; the rest, and runs too short for a vector, go to one function for all types.  Every vector of x is read before y is written there: y may be x.
+ * of its own; the rest, and runs too short for a vector, go to one function for all types.  Every vector of x is read
+ * before y is written there: y may be x.
  */
 #include "affine/affine_tpl.h"
 #include "fake_quantize/fake_quantize.h"
@@ -91,7 +92,7 @@ static PQK_NOINLINE void fake_quantize_any(const char *x, char *y, char *mask, s
         load_float_block(v, x, m, job->type);
         for (int j = 0; j < 4; ++j) {
             const size_t at = first + i + (size_t)(j * VL);
-            const struct affine_consts k = !by_column       ? affine_of_row(job->p, first)
+            const struct affine_consts k = !by_column      ? affine_of_row(job->p, first)
                                            : part_of(m, j) ? affine_of_columns(job->p, at)
                                                            : affine_of_columns(job->p, 0);
             const struct fake_quantize_consts c = fake_quantize_free(k, job);
@@ -242,8 +243,10 @@ static PQK_INLINE void fake_quantize_columns(const struct pqk_tile *t, size_t fi
             masks[i] = job->masked ? fake_quantize_row(t, 2, r + i) + first : NULL;
             ys[i] = stream ? buffer[i] : home[i];
         }
-        if (group == 4) done = fake_quantize_four_rows(xs, ys, masks, columns, job);
-        else done = fake_quantize_one_row(xs[0], ys[0], masks[0], columns, job);
+        if (group == 4)
+            done = fake_quantize_four_rows(xs, ys, masks, columns, job);
+        else
+            done = fake_quantize_one_row(xs[0], ys[0], masks[0], columns, job);
         for (size_t i = 0; i < group; ++i) {
             if (done < columns)
                 fake_quantize_any(xs[i] + done * size, ys[i] + done * size, job->masked ? masks[i] + done : NULL,
@@ -275,13 +278,13 @@ static PQK_NOINLINE void fake_quantize_general(const struct pqk_tile *t, size_t 
     for (size_t r = 0; r < rows; ++r) {
         char *y = fake_quantize_row(t, 1, from_row + r) + at;
         char *mask = job->masked ? fake_quantize_row(t, 2, from_row + r) + from_column : NULL;
-        fake_quantize_any(fake_quantize_row(t, 0, from_row + r) + at, y, mask, n, stride && !by_column ? r : 0, by_column,
-                          job);
+        fake_quantize_any(fake_quantize_row(t, 0, from_row + r) + at, y, mask, n, stride && !by_column ? r : 0,
+                          by_column, job);
         if (!finite) pqk_canonical_nans(y, n, job->type);
     }
 }
 
-static PQK_INLINE void fake_quantize_tile(const struct pqk_tile *t, const struct pqk_affine *a, pqk_type type,
+static PQK_INLINE void fake_quantize_band(const struct pqk_tile *t, const struct pqk_affine *a, pqk_type type,
                                           bool masked)
 {
     struct affine_prepared p;
@@ -297,15 +300,34 @@ static PQK_INLINE void fake_quantize_tile(const struct pqk_tile *t, const struct
         affine_prepare(&p, a, t->param + (ptrdiff_t)i * stride, stride, one ? 1 : count, masked ? 2 : 0);
         const struct fake_quantize_job general = {type, masked, affine_way_of(&p, a), inside, a, &p};
         const bool odd = a->inverse && !fake_quantize_finite(t, i, count, a); /* else the way tells */
-        if (VL == 1 || general.way != AFFINE_EVEN || inside || odd) fake_quantize_general(t, i, count, &general);
-        else if (by_column) fake_quantize_columns(t, i, count, &fast);
-        else fake_quantize_rows(t, i, count, &fast);
+        if (VL == 1 || general.way != AFFINE_EVEN || inside || odd)
+            fake_quantize_general(t, i, count, &general);
+        else if (by_column)
+            fake_quantize_columns(t, i, count, &fast);
+        else
+            fake_quantize_rows(t, i, count, &fast);
+    }
+}
+
+/* Where memory limits and strips of columns are narrower than rows, some rows at a time: what the CPU fetches ahead
+ * of one strip is then still in a cache when the next one wants it. */
+enum { FAKE_QUANTIZE_BAND = 64 };
+
+static PQK_INLINE void fake_quantize_tile(const struct pqk_tile *t, const struct pqk_affine *a, pqk_type type,
+                                          bool masked)
+{
+    const bool bands = t->stream && t->param_col != 0 && t->n > AFFINE_COLUMNS;
+    struct pqk_tile band = *t;
+    for (size_t r = 0; r < t->rows; r += band.rows) {
+        if (bands) band.rows = t->rows - r < FAKE_QUANTIZE_BAND ? t->rows - r : FAKE_QUANTIZE_BAND;
+        for (int o = 0; o < (masked ? 3 : 2); ++o) band.data[o] = t->data[o] + (ptrdiff_t)r * t->row_stride[o];
+        fake_quantize_band(&band, a, type, masked);
     }
     if (PQK_CAN_STREAM && t->stream) pqk_stream_end();
 }
 
-#define TYPE_f32 PQK_F32
-#define TYPE_f16 PQK_F16
+#define TYPE_f32  PQK_F32
+#define TYPE_f16  PQK_F16
 #define TYPE_bf16 PQK_BF16
 #define MASKED_y  false
 #define MASKED_ym true

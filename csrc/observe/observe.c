@@ -12,8 +12,10 @@
 static void take(pqk_atomic_u32 *lock)
 {
     for (unsigned spins = 1; lock && pqk_exchange_u32(lock, 1); ++spins) {
-        if (spins % 256) pqk_cpu_relax();
-        else pqk_thread_yield();
+        if (spins % 256)
+            pqk_cpu_relax();
+        else
+            pqk_thread_yield();
     }
 }
 static void give(pqk_atomic_u32 *lock)
@@ -67,7 +69,9 @@ pqk_status pqk_observe(const pqk_array *x, const int64_t *block, const pqk_stati
 {
     const struct pqk_operands operands = {{x}, 1, 0, block};
     pqk_atomic_u32 lock = 0;
-    struct job job = {.out = {*out, pqk_get_num_threads() > 1 ? &lock : NULL}};
+    struct job job = {
+        .out = {*out, pqk_get_num_threads() > 1 ? &lock : NULL}
+    };
 
     if (x->type < PQK_F32 || x->type > PQK_BF16) return PQK_ERROR_TYPE;
     const pqk_status status = pqk_tiles_check(&operands, NULL);

@@ -6,7 +6,8 @@
  * good.  Only where it turned NaN are the elements looked at again, to be counted, while they are still in the L1
  * cache.  The product runs on the multipliers, beside minimum and maximum on the adders (Zen 4).
  *
- *   by row      four vectors each of minimum, maximum and product; the last vector of a row may overlap the one before
+ *   by row      four vectors each of minimum, maximum and product, or one of each where rows are short, with one
+ *               product for many rows; the last vector of a row may overlap the one before
  *   by column   strips of columns whose results are on the stack, four rows at a time
  *
  * Minima and maxima take x first: vf32_min(x, m) is m where x is NaN.
@@ -17,8 +18,8 @@
 #include "simd/elements.h"
 
 enum {
-    OBSERVE_CHUNK = 4096, /* elements between two looks at the product */
-    OBSERVE_ROWS = 64,    /* results that are merged at a time */
+    OBSERVE_CHUNK = 4096,  /* elements between two looks at the product */
+    OBSERVE_ROWS = 64,     /* results that are merged at a time */
     OBSERVE_COLUMNS = 1024 /* 4 KiB of a float32 row: the results fit the L1 cache, and memory is read in order */
 };
 
@@ -33,12 +34,9 @@ static PQK_INLINE void observe_vec(struct observe_acc *acc, vf32 x)
     acc->watch = vf32_mul(x, acc->watch);
 }
 
-static PQK_INLINE vs32 observe_is(vs32 magnitude, int32_t bits)
-{
-    return vs32_equal(magnitude, vs32_set1(bits));
-}
+static PQK_INLINE vs32 observe_is(vs32 magnitude, int32_t bits) { return vs32_equal(magnitude, vs32_set1(bits)); }
 
-/* Is a lane NaN?  The others are 0, and so is 2 x their bits. */
+/* Is a lane NaN?  The others are 0 or -0. */
 static PQK_INLINE bool observe_alarmed(vf32 watch)
 {
     return vs32_any(vs32_and(vs32_bits(watch), vs32_set1(INT32_MAX)));
@@ -129,26 +127,53 @@ static PQK_INLINE void observe_row(const char *x, size_t n, pqk_type type, float
         for (; i + VL <= m; i += VL) observe_vec(&acc[0], load_float(chunk + i * size, type));
         if (i < m) observe_vec(&acc[0], load_float(x + (n - VL) * size, type));
         const vf32 watch = vf32_add(vf32_add(acc[0].watch, acc[1].watch), vf32_add(acc[2].watch, acc[3].watch));
-        if (observe_alarmed(watch))
-            observe_count(chunk, m, type, nans, infs);
+        if (observe_alarmed(watch)) observe_count(chunk, m, type, nans, infs);
     }
     *min = vf32_reduce_min(vf32_min(vf32_min(acc[0].min, acc[1].min), vf32_min(acc[2].min, acc[3].min)));
     *max = vf32_reduce_max(vf32_max(vf32_max(acc[0].max, acc[1].max), vf32_max(acc[2].max, acc[3].max)));
+}
+
+/* `rows` rows of n elements, VL <= n <= 8 VL: too short for four accumulators and a look at each product. */
+static PQK_INLINE void observe_block_rows(const char *x, ptrdiff_t stride, size_t rows, size_t n, pqk_type type,
+                                          float *min, float *max, int64_t *nans, int64_t *infs)
+{
+    const size_t size = (size_t)float_size(type);
+    struct observe_acc acc = {.watch = vf32_set1(0.0f)};
+    for (size_t r = 0; r < rows; ++r) {
+        const char *row = x + (ptrdiff_t)r * stride;
+        acc.min = vf32_set1(INFINITY);
+        acc.max = vf32_set1(-INFINITY);
+        for (size_t i = 0; i + VL <= n; i += VL) observe_vec(&acc, load_float(row + i * size, type));
+        if (n % VL) observe_vec(&acc, load_float(row + (n - VL) * size, type));
+        min[r] = vf32_reduce_min(acc.min);
+        max[r] = vf32_reduce_max(acc.max);
+    }
+    if (!observe_alarmed(acc.watch)) return;
+    for (size_t r = 0; r < rows; ++r) observe_count(x + (ptrdiff_t)r * stride, n, type, &nans[r], &infs[r]);
 }
 
 static PQK_INLINE void observe_rows(const struct pqk_tile *t, const struct pqk_observe_out *out, pqk_type type)
 {
     for (size_t first = 0; first < t->rows; first += OBSERVE_ROWS) {
         const size_t rows = t->rows - first < OBSERVE_ROWS ? t->rows - first : OBSERVE_ROWS;
+        const ptrdiff_t stride = t->row_stride[0];
+        const char *x = t->data[0] + (ptrdiff_t)first * stride;
         float min[OBSERVE_ROWS], max[OBSERVE_ROWS];
         int64_t nans[OBSERVE_ROWS], infs[OBSERVE_ROWS];
         for (size_t r = 0; r < rows; ++r) {
-            const char *x = t->data[0] + (ptrdiff_t)(first + r) * t->row_stride[0];
             min[r] = INFINITY;
             max[r] = -INFINITY;
             nans[r] = infs[r] = 0;
-            if (t->n < VL) observe_short_row(x, t->n, type, &min[r], &max[r], &nans[r], &infs[r]);
-            else observe_row(x, t->n, type, &min[r], &max[r], &nans[r], &infs[r]);
+        }
+        if (t->n >= VL && t->n <= 8 * VL) {
+            observe_block_rows(x, stride, rows, t->n, type, min, max, nans, infs);
+        } else {
+            for (size_t r = 0; r < rows; ++r, x += stride) {
+                if (t->n < VL)
+                    observe_short_row(x, t->n, type, &min[r], &max[r], &nans[r], &infs[r]);
+                else
+                    observe_row(x, t->n, type, &min[r], &max[r], &nans[r], &infs[r]);
+            }
         }
         const struct pqk_observe_found found = {min, max, nans, infs};
         pqk_observe_merge(out, t->param + (ptrdiff_t)first * t->param_row, t->param_row, rows, &found);
@@ -156,7 +181,8 @@ static PQK_INLINE void observe_rows(const struct pqk_tile *t, const struct pqk_o
 }
 
 /* Merges `rows` rows, 4 or 1 and a compile-time constant, into min and max; is a NaN or an infinity among them? */
-static PQK_INLINE bool observe_columns(const char *const x[4], int rows, size_t n, pqk_type type, float *min, float *max)
+static PQK_INLINE bool observe_columns(const char *const x[4], int rows, size_t n, pqk_type type, float *min,
+                                       float *max)
 {
     vf32 watch = vf32_set1(0.0f);
     for (size_t i = 0; i < n; i += VL) {
@@ -188,7 +214,8 @@ static PQK_INLINE void observe_strips(const struct pqk_tile *t, const struct pqk
             const char *rows[4] = {x, x, x, x};
             group = alone || t->rows - r < 4 ? 1 : 4;
             for (size_t i = 0; i < group; ++i, x += t->row_stride[0]) rows[i] = x;
-            if (group == 4 ? !observe_columns(rows, 4, n, type, min, max) : !observe_columns(rows, 1, n, type, min, max))
+            if (group == 4 ? !observe_columns(rows, 4, n, type, min, max)
+                           : !observe_columns(rows, 1, n, type, min, max))
                 continue;
             for (size_t i = 0; i < n && !counted; ++i) nans[i] = infs[i] = 0;
             counted = true;
@@ -201,17 +228,19 @@ static PQK_INLINE void observe_strips(const struct pqk_tile *t, const struct pqk
 
 static PQK_INLINE void observe_tile(const struct pqk_tile *t, const struct pqk_observe_out *out, pqk_type type)
 {
-    if (t->param_col == 0) observe_rows(t, out, type);
-    else observe_strips(t, out, type);
+    if (t->param_col == 0)
+        observe_rows(t, out, type);
+    else
+        observe_strips(t, out, type);
 }
 
-#define TYPE_f32 PQK_F32
-#define TYPE_f16 PQK_F16
+#define TYPE_f32  PQK_F32
+#define TYPE_f16  PQK_F16
 #define TYPE_bf16 PQK_BF16
-#define PQK_OBSERVE_KERNEL(type)                                                                              \
-    pqk_observe_fn PQK_NAME(observe_##type);                                                                  \
-    void PQK_NAME(observe_##type)(const struct pqk_tile *tile, const struct pqk_observe_out *out)             \
-    {                                                                                                         \
-        observe_tile(tile, out, TYPE_##type);                                                                 \
+#define PQK_OBSERVE_KERNEL(type)                                                                  \
+    pqk_observe_fn PQK_NAME(observe_##type);                                                      \
+    void PQK_NAME(observe_##type)(const struct pqk_tile *tile, const struct pqk_observe_out *out) \
+    {                                                                                             \
+        observe_tile(tile, out, TYPE_##type);                                                     \
     }
 PQK_OBSERVE_ALL(PQK_OBSERVE_KERNEL)
