@@ -8,16 +8,26 @@ int pqk_abi_version(void) { return PQK_ABI_VERSION; }
 const char *pqk_status_message(pqk_status status)
 {
     switch (status) {
-    case PQK_OK: return "ok";
-    case PQK_ERROR_TYPE: return "an array has an element type that this function does not take";
-    case PQK_ERROR_SHAPE: return "shapes differ, there are more than 64 axes, or a size overflows";
-    case PQK_ERROR_BLOCK: return "a block is smaller than 1 or cuts a byte of a packed type";
-    case PQK_ERROR_ZERO_POINT: return "a zero point is outside the range of the quantized type";
-    case PQK_ERROR_RANGE: return "quant_min and quant_max must be in order and at most 65535 apart";
-    case PQK_ERROR_CONVENTION: return "unknown convention";
-    case PQK_ERROR_PART: return "part must be in [0, parts)";
-    case PQK_ERROR_MEMORY: return "out of memory";
-    case PQK_ERROR_LAYER: return "this CPU cannot run that layer, or there is none of that name";
+    case PQK_OK:
+        return "ok";
+    case PQK_ERROR_TYPE:
+        return "an array has an element type that this function does not take";
+    case PQK_ERROR_SHAPE:
+        return "shapes differ, there are more than 64 axes, or a size overflows";
+    case PQK_ERROR_BLOCK:
+        return "a block is smaller than 1 or cuts a byte of a packed type";
+    case PQK_ERROR_ZERO_POINT:
+        return "a zero point is outside the range of the quantized type";
+    case PQK_ERROR_RANGE:
+        return "quant_min and quant_max must be in order, within 2^23 and at most 65535 apart";
+    case PQK_ERROR_CONVENTION:
+        return "unknown convention";
+    case PQK_ERROR_PART:
+        return "part must be in [0, parts)";
+    case PQK_ERROR_MEMORY:
+        return "out of memory";
+    case PQK_ERROR_LAYER:
+        return "this CPU cannot run that layer, or there is none of that name";
     }
     return "unknown status";
 }

@@ -319,7 +319,10 @@ cdef bint plain_params(PlainParams *to, object x, object scale, object zero_poin
     if isinstance(scale, float) or type(scale) is float32:
         if axis is not None or block_size is not None:
             return False
-        to.scale = pqk_to_float(float(scale))
+        if type(scale) is float32:
+            cnp.PyArray_ScalarAsCtype(scale, &to.scale)
+        else:
+            to.scale = pqk_to_float(scale)
         to.c.scale = &to.scale
         if zero_point is None:
             return True

@@ -225,7 +225,7 @@ def fake_quantize(
     scale, zero_point, axis, block_size, convention
         As in `quantize`; `zero_point` is within [`quant_min`, `quant_max`].
     quant_min, quant_max : int, default -128 and 127
-        The integer range, at most 65535 wide.
+        The integer range, at most 65535 wide, within [-2**23, 2**23], where float32 is exact.
     return_mask : bool, default False
         Also return where the clamp changed nothing: the gradient of the straight-through estimator is
         ``grad * mask``.
@@ -257,8 +257,10 @@ def fake_quantize(
     (array([ 0.25 , 15.875], dtype=float32), array([ True, False]))
     """
     low, high = _integer(quant_min, "quant_min"), _integer(quant_max, "quant_max")
-    if not (-(2**31) <= low <= high < 2**31 and high - low <= 65535):
-        raise ValueError(f"quant_min and quant_max must be in order and at most 65535 apart, not {low} and {high}")
+    if not (-(2**23) <= low <= high <= 2**23 and high - low <= 65535):
+        raise ValueError(
+            f"quant_min and quant_max must be in order, within 2**23 and at most 65535 apart, not {low} and {high}"
+        )
     plain = _plain_result(x, out, _PLAIN_DTYPES.get(getattr(x, "dtype", None)))
     if plain is not None and isinstance(convention, str) and convention in _PLAIN_CONVENTIONS:
         mask = np.empty(x.shape, np.bool_) if return_mask else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _native
-from .dtypes import FLOATS, INTEGERS
+from .dtypes import FLOATS, INTEGERS, bfloat16
 
 __all__ = [
     "Granularity",
@@ -41,7 +42,7 @@ def as_input(x: Any, argument: str, allowed: Any = FLOATS) -> Array:
             raise ValueError(f"{argument} must be an array of real numbers: {error}") from error
     elif hasattr(x, "__dlpack__") and not isinstance(x, np.generic):
         try:
-            array = np.from_dlpack(x)
+            array = _from_dlpack(x)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
             raise TypeError(
                 f"{argument} must be an array that NumPy can view; the DLPack export of {type(x).__name__} "
@@ -55,6 +56,14 @@ def as_input(x: Any, argument: str, allowed: Any = FLOATS) -> Array:
         names = ", ".join(d.name for d in allowed)
         raise TypeError(f"{argument} must have one of the dtypes {names}, not {array.dtype}")
     return array
+
+
+def _from_dlpack(x: Any) -> Array:
+    """NumPy's DLPack import knows no bfloat16; a torch tensor of it comes in as the integers of its bits."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(x, torch.Tensor) and x.dtype == torch.bfloat16:
+        return np.from_dlpack(x.view(torch.int16)).view(bfloat16)
+    return np.from_dlpack(x)
 
 
 def check_out(out: Any, dtype: np.dtype[Any], shape: Shape, inputs: Sequence[Any], *, argument: str = "out") -> Array:

@@ -23,6 +23,18 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def away_from_the_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A child process started in the checkout would import the source folder, which has no extension."""
+    here = Path.cwd()
+    package = Path(cpu.__file__).resolve().parents[1]
+    if package == here:  # built in place: children need to find what this process imported
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(here), os.environ.get("PYTHONPATH")]))
+    os.chdir(tmp_path_factory.mktemp("cwd"))
+    yield
+    os.chdir(here)
+
+
 @pytest.fixture(params=cpu.layers())
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Runs the test once per instruction-set layer of this build that this CPU has."""

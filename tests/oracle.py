@@ -16,7 +16,7 @@ import numpy as np
 CONVENTIONS = ("onnx", "torch", "torch_fake_quantize", "torch_decomposed", "tflite", "ggml", "bitsandbytes")
 DIVIDES = {"onnx", "tflite"}
 HALF_AWAY = {"tflite", "ggml"}
-ZERO_FOR_ZERO = {"ggml", "bitsandbytes"}  # their reciprocal of 0 is 0
+ZERO_FOR_INFINITE = {"ggml", "bitsandbytes"}  # a reciprocal that overflows counts as 0
 
 #: Least value, greatest value, and bits of the types that can be packed.
 INTEGERS = {
@@ -68,7 +68,7 @@ def reciprocal(scale, convention):
     r = _f32(1.0 / narrow)
     if convention == "bitsandbytes":
         r = _f32(127.0 * np.asarray(r, np.float64))
-    return np.where(narrow == 0, 0.0, r) if convention in ZERO_FOR_ZERO else r
+    return np.where(np.isinf(r), 0.0, r) if convention in ZERO_FOR_INFINITE else r
 
 
 def _sum_to_odd(a, b):

@@ -13,7 +13,9 @@ BUILD = ROOT / "tests" / "c" / "build.py"
 COMPILER = os.environ.get("CC", "cc").split()[0]
 
 pytestmark = [
-    pytest.mark.skipif(not BUILD.exists() or not (ROOT / "csrc").is_dir(), reason="needs a source tree (csrc/, tests/c/)"),
+    pytest.mark.skipif(
+        not BUILD.exists() or not (ROOT / "csrc").is_dir(), reason="needs a source tree (csrc/, tests/c/)"
+    ),
     pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"no C compiler '{COMPILER}' (set CC to name another)"),
 ]
 
@@ -30,7 +32,9 @@ def build(name: str, sources: list[Path], folder: Path) -> Path:
 
 def run(program: Path, *arguments: str) -> str:
     done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, f"{program.name} {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, (
+        f"{program.name} {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+    )
     return done.stdout
 
 
@@ -41,7 +45,8 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_kernel_returns_the_scalar_bits(harness: Path) -> None:
     output = run(harness, "--quick", "--only", "kernels")
-    assert "kernels scalar" in output and "FAILED" not in output
+    assert "kernels scalar" in output
+    assert "FAILED" not in output
 
 
 def test_scalar_layer_agrees_with_the_oracle(harness: Path) -> None:
@@ -53,13 +58,26 @@ def test_public_functions_agree_with_the_oracle(harness: Path) -> None:
 
 
 def test_a_case_can_be_run_again(harness: Path) -> None:
-    output = run(harness, "--layer", "scalar", "--kernel", "quantize_f32_s8", "--only", "kernels", "--seed", "7", "--case", "12345")
+    output = run(
+        harness,
+        "--layer",
+        "scalar",
+        "--kernel",
+        "quantize_f32_s8",
+        "--only",
+        "kernels",
+        "--seed",
+        "7",
+        "--case",
+        "12345",
+    )
     assert " 1 cases" in output
 
 
 def test_an_unknown_layer_is_an_error(harness: Path) -> None:
     done = subprocess.run([harness, "--layer", "sse9"], capture_output=True, text=True)
-    assert done.returncode == 2 and "sse9" in done.stderr
+    assert done.returncode == 2
+    assert "sse9" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["test_select", "test_division"])

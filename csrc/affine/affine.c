@@ -4,17 +4,25 @@
 pqk_status pqk_affine_convention(struct pqk_affine *a, pqk_convention convention, bool per_tensor)
 {
     a->away = convention == PQK_TFLITE || convention == PQK_GGML;
-    a->zero_is_zero = convention == PQK_GGML || convention == PQK_BITSANDBYTES;
+    a->infinite_is_zero = convention == PQK_GGML || convention == PQK_BITSANDBYTES;
     a->numerator = convention == PQK_BITSANDBYTES ? 127.0f : 1.0f;
     switch (convention) {
     case PQK_ONNX:
-    case PQK_TFLITE: a->quotient = PQK_DIVIDE; return PQK_OK;
-    case PQK_TORCH: a->quotient = per_tensor ? PQK_FUSED : PQK_MULTIPLY_ADD; return PQK_OK;
-    case PQK_TORCH_DECOMPOSED_GROUP: a->quotient = PQK_MULTIPLY_ADD; return PQK_OK;
+    case PQK_TFLITE:
+        a->quotient = PQK_DIVIDE;
+        return PQK_OK;
+    case PQK_TORCH:
+        a->quotient = per_tensor ? PQK_FUSED : PQK_MULTIPLY_ADD;
+        return PQK_OK;
+    case PQK_TORCH_DECOMPOSED_GROUP:
+        a->quotient = PQK_MULTIPLY_ADD;
+        return PQK_OK;
     case PQK_TORCH_DECOMPOSED:
     case PQK_TORCH_FAKE_QUANTIZE:
     case PQK_GGML:
-    case PQK_BITSANDBYTES: a->quotient = PQK_MULTIPLY; return PQK_OK;
+    case PQK_BITSANDBYTES:
+        a->quotient = PQK_MULTIPLY;
+        return PQK_OK;
     }
     return PQK_ERROR_CONVENTION;
 }

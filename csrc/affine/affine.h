@@ -26,9 +26,9 @@ struct pqk_affine {
     const float *inverse;      /* NULL: numerator * (1 / scale) */
     const int32_t *zero_point; /* NULL: 0 */
     enum pqk_quotient quotient;
-    bool away;         /* half away from zero instead of half to even */
-    bool zero_is_zero; /* r = 0 where s = 0 */
-    float numerator;   /* of r */
+    bool away;             /* half away from zero instead of half to even */
+    bool infinite_is_zero; /* r = 0 where it would be infinite: all-zero blocks give zeros */
+    float numerator;       /* of r */
     int32_t quant_min, quant_max;
 };
 

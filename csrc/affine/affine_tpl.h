@@ -7,13 +7,13 @@
  *   fast     x is limited first, to where the quotient is just beyond the range, so that no infinity and no
  *            overflow can follow, and then y = fma(x, h, x * l).
  *
- * For PQK_MULTIPLY h = r and l = 0; the quotients that take in the zero point do so as they say.  For PQK_DIVIDE h + l is 1 / s to twice the
- * precision: h = fl(1 / s), l = fl(1 - h s) h, an exact residual by FMA.  Then y is within 1.625 * 2^-47 of x / s
- * before its rounding (Brisebarre, Muller & Raina, "Accelerating correctly rounded floating-point division when the
- * divisor is known in advance", IEEE Trans. Comput. 2004), and round(y) is round(fl(x / s)) unless the two sums lie
- * on different sides of a midpoint between floats that touches a half-integer N / 2, N odd.  Let X and S be the
- * 24-bit significands and m = 2^(a+1) N +- 1 that midpoint, of 25 bits, so a + 1 >= 16 where |y| < 256 (>= 8 where
- * |y| < 65536).  X 2^t = m S + d with t >= 23 and an integer d, not 0 because no quotient is a midpoint, and the
+ * For PQK_MULTIPLY h = r and l = 0; the quotients that take in the zero point do so as they say.  For PQK_DIVIDE h + l
+ * is 1 / s to twice the precision: h = fl(1 / s), l = fl(1 - h s) h, an exact residual by FMA.  Then y is within 1.625
+ * * 2^-47 of x / s before its rounding (Brisebarre, Muller & Raina, "Accelerating correctly rounded floating-point
+ * division when the divisor is known in advance", IEEE Trans. Comput. 2004), and round(y) is round(fl(x / s)) unless
+ * the two sums lie on different sides of a midpoint between floats that touches a half-integer N / 2, N odd.  Let X and
+ * S be the 24-bit significands and m = 2^(a+1) N +- 1 that midpoint, of 25 bits, so a + 1 >= 16 where |y| < 256 (>= 8
+ * where |y| < 65536).  X 2^t = m S + d with t >= 23 and an integer d, not 0 because no quotient is a midpoint, and the
  * error allows |d| <= 6 only (12 for the midpoint below 1/2, whose m has one more bit).  Modulo 2^(a+1) this
  * leaves S = -+d: a scale whose significand is not within 12 of a multiple of 2^16 (2^8) is divided by exactly
  * with two operations, and any other goes the general way.  (S a multiple of 2^(a+1), as powers of two are, would
@@ -23,6 +23,7 @@
  */
 #ifndef PQK_AFFINE_TPL_H
 #define PQK_AFFINE_TPL_H
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 #include "affine/affine.h"
@@ -80,7 +81,7 @@ static PQK_INLINE vf32 affine_low_part(vf32 s, vf32 h, bool wide, vs32 *bad)
     return vf32_mul(vf32_fnma(h, s, vf32_set1(1.0f)), h);
 }
 
-/* From fast to general: limits of y instead of x, and 1/0 where the convention says 0. */
+/* From fast to general: limits of y instead of x, and 0 for an infinite r where the convention says so. */
 static PQK_NOINLINE void affine_prepare_general(struct affine_prepared *p, const struct pqk_affine *a, size_t count)
 {
     const bool inside = a->quotient == PQK_FUSED || a->quotient == PQK_MULTIPLY_ADD;
@@ -91,13 +92,13 @@ static PQK_NOINLINE void affine_prepare_general(struct affine_prepared *p, const
         const int32_t z = inside ? 0 : to->z[lane];
         to->lo[lane] = (float)(a->quant_min - z);
         to->hi[lane] = (float)(a->quant_max - z);
-        if (a->zero_is_zero && to->s[lane] == 0.0f) to->h[lane] = 0.0f;
+        if (a->infinite_is_zero && isinf(to->h[lane])) to->h[lane] = 0.0f;
     }
 }
 
 /* Fills p for `count` parameters from index `at` on; extra widens the limits of x by so many steps. */
 static PQK_NOINLINE void affine_prepare(struct affine_prepared *p, const struct pqk_affine *a, ptrdiff_t at,
-                                      ptrdiff_t stride, size_t count, int extra)
+                                        ptrdiff_t stride, size_t count, int extra)
 {
     const bool inside = a->quotient == PQK_FUSED || a->quotient == PQK_MULTIPLY_ADD;
     const bool wide = a->quant_max - a->quant_min > 255;
@@ -119,8 +120,6 @@ static PQK_NOINLINE void affine_prepare(struct affine_prepared *p, const struct 
             step = vf32_div(one, h);
         }
         bad = vs32_or(bad, vs32_not_between(h, small, large));
-        if (a->zero_is_zero)
-            bad = vs32_or(bad, vs32_equal(vs32_and(vs32_bits(s), vs32_set1(INT32_MAX)), vs32_set1(0)));
         const vf32 lo = vf32_from_s32(vs32_sub(vs32_set1(a->quant_min - extra), z));
         const vf32 hi = vf32_from_s32(vs32_sub(vs32_set1(a->quant_max + extra), z));
         const vf32 zf = inside ? vf32_from_s32(z) : zero;
@@ -186,8 +185,7 @@ static PQK_INLINE vs32 affine_integer(vf32 x, const struct affine_consts *k, con
                                       enum affine_way way, bool natural)
 {
     if (way == AFFINE_GENERAL) {
-        const vf32 y = a->quotient == PQK_DIVIDE ? vf32_div(x, k->s)
-                                                 : vf32_add(vf32_fma(x, k->h, k->fused), k->added);
+        const vf32 y = a->quotient == PQK_DIVIDE ? vf32_div(x, k->s) : vf32_add(vf32_fma(x, k->h, k->fused), k->added);
         return affine_round(vf32_clamp(y, k->lo, k->hi), a->away);
     }
     const vf32 c = natural ? vf32_guard(x, k->lo, k->hi) : vf32_clamp(x, k->lo, k->hi);

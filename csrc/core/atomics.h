@@ -17,22 +17,10 @@ typedef _Atomic size_t pqk_atomic_size;
 
 static inline uint32_t pqk_load_u32(pqk_atomic_u32 *p) { return atomic_load(p); }
 static inline void pqk_store_u32(pqk_atomic_u32 *p, uint32_t x) { atomic_store(p, x); }
-static inline uint32_t pqk_exchange_u32(pqk_atomic_u32 *p, uint32_t x)
-{
-    return atomic_exchange(p, x);
-}
-static inline uint32_t pqk_fetch_add_u32(pqk_atomic_u32 *p, uint32_t x)
-{
-    return atomic_fetch_add(p, x);
-}
-static inline uint32_t pqk_fetch_and_u32(pqk_atomic_u32 *p, uint32_t x)
-{
-    return atomic_fetch_and(p, x);
-}
-static inline uint32_t pqk_fetch_or_u32(pqk_atomic_u32 *p, uint32_t x)
-{
-    return atomic_fetch_or(p, x);
-}
+static inline uint32_t pqk_exchange_u32(pqk_atomic_u32 *p, uint32_t x) { return atomic_exchange(p, x); }
+static inline uint32_t pqk_fetch_add_u32(pqk_atomic_u32 *p, uint32_t x) { return atomic_fetch_add(p, x); }
+static inline uint32_t pqk_fetch_and_u32(pqk_atomic_u32 *p, uint32_t x) { return atomic_fetch_and(p, x); }
+static inline uint32_t pqk_fetch_or_u32(pqk_atomic_u32 *p, uint32_t x) { return atomic_fetch_or(p, x); }
 /* Stores x if *p is *expected, else loads *p into *expected; tells which. */
 static inline bool pqk_compare_exchange_u32(pqk_atomic_u32 *p, uint32_t *expected, uint32_t x)
 {
@@ -40,10 +28,7 @@ static inline bool pqk_compare_exchange_u32(pqk_atomic_u32 *p, uint32_t *expecte
 }
 static inline size_t pqk_load_size(pqk_atomic_size *p) { return atomic_load(p); }
 static inline void pqk_store_size(pqk_atomic_size *p, size_t x) { atomic_store(p, x); }
-static inline size_t pqk_fetch_add_size(pqk_atomic_size *p, size_t x)
-{
-    return atomic_fetch_add(p, x);
-}
+static inline size_t pqk_fetch_add_size(pqk_atomic_size *p, size_t x) { return atomic_fetch_add(p, x); }
 
 #else /* MSVC has no <stdatomic.h> in its plain C11 mode; Interlocked* are full barriers */
 #include <intrin.h>
@@ -65,10 +50,7 @@ static inline uint32_t pqk_load_u32(pqk_atomic_u32 *p)
     PQK_LOAD_BARRIER();
     return (uint32_t)x;
 }
-static inline void pqk_store_u32(pqk_atomic_u32 *p, uint32_t x)
-{
-    (void)_InterlockedExchange(p, (long)x);
-}
+static inline void pqk_store_u32(pqk_atomic_u32 *p, uint32_t x) { (void)_InterlockedExchange(p, (long)x); }
 static inline uint32_t pqk_exchange_u32(pqk_atomic_u32 *p, uint32_t x)
 {
     return (uint32_t)_InterlockedExchange(p, (long)x);
@@ -81,10 +63,7 @@ static inline uint32_t pqk_fetch_and_u32(pqk_atomic_u32 *p, uint32_t x)
 {
     return (uint32_t)_InterlockedAnd(p, (long)x);
 }
-static inline uint32_t pqk_fetch_or_u32(pqk_atomic_u32 *p, uint32_t x)
-{
-    return (uint32_t)_InterlockedOr(p, (long)x);
-}
+static inline uint32_t pqk_fetch_or_u32(pqk_atomic_u32 *p, uint32_t x) { return (uint32_t)_InterlockedOr(p, (long)x); }
 static inline bool pqk_compare_exchange_u32(pqk_atomic_u32 *p, uint32_t *expected, uint32_t x)
 {
     const uint32_t found = (uint32_t)_InterlockedCompareExchange(p, (long)x, (long)*expected);
@@ -99,10 +78,7 @@ static inline size_t pqk_load_size(pqk_atomic_size *p)
     PQK_LOAD_BARRIER();
     return (size_t)x;
 }
-static inline void pqk_store_size(pqk_atomic_size *p, size_t x)
-{
-    (void)_InterlockedExchange64(p, (__int64)x);
-}
+static inline void pqk_store_size(pqk_atomic_size *p, size_t x) { (void)_InterlockedExchange64(p, (__int64)x); }
 static inline size_t pqk_fetch_add_size(pqk_atomic_size *p, size_t x)
 {
     return (size_t)_InterlockedExchangeAdd64(p, (__int64)x);

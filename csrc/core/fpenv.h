@@ -30,15 +30,14 @@ typedef struct {
 } pqk_fpenv;
 
 enum {
-    PQK_MXCSR_FLAGS   = 0x003f, /* sticky exception flags; all other bits are control bits */
+    PQK_MXCSR_FLAGS = 0x003f,   /* sticky exception flags; all other bits are control bits */
     PQK_MXCSR_DEFAULT = 0x1f80, /* all six exceptions masked, nearest, FTZ and DAZ off */
 };
 
 static inline pqk_fpenv pqk_fpenv_enter(void)
 {
     const pqk_fpenv found = {_mm_getcsr()};
-    if ((found.mxcsr & ~(uint32_t)PQK_MXCSR_FLAGS) != PQK_MXCSR_DEFAULT)
-        _mm_setcsr(PQK_MXCSR_DEFAULT);
+    if ((found.mxcsr & ~(uint32_t)PQK_MXCSR_FLAGS) != PQK_MXCSR_DEFAULT) _mm_setcsr(PQK_MXCSR_DEFAULT);
     return found;
 }
 

@@ -14,8 +14,8 @@
 #endif
 
 enum {
-    CACHE_LINE = 64,      /* and the width of a ZMM register */
-    HUGE_PAGE  = 2 << 20, /* x86, and arm64 with 4 KiB pages */
+    CACHE_LINE = 64,     /* and the width of a ZMM register */
+    HUGE_PAGE = 2 << 20, /* x86, and arm64 with 4 KiB pages */
     /* Below two huge pages the alignment could waste more than the page walk costs. */
     HUGE_FROM = 2 * HUGE_PAGE,
 };

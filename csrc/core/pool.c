@@ -27,11 +27,11 @@
 #include "core/thread_os.h"
 
 enum {
-    SEATS    = 0x0000ffff,
-    INSIDE   = 0x7fff0000,
-    ONE      = 0x00010000, /* worker inside */
-    SPIN_NS  = 20 * 1000,  /* a sleeping thread needs about 50 us to be back */
-    SPIN_LAP = 32,         /* pauses between two looks at the clock */
+    SEATS = 0x0000ffff,
+    INSIDE = 0x7fff0000,
+    ONE = 0x00010000,    /* worker inside */
+    SPIN_NS = 20 * 1000, /* a sleeping thread needs about 50 us to be back */
+    SPIN_LAP = 32,       /* pauses between two looks at the clock */
 };
 #define OWNER_SLEEPS UINT32_C(0x80000000)
 
@@ -201,10 +201,7 @@ static void start_afresh_in_child(void)
 }
 
 /* At load time, not at the first run: another thread may fork in the middle of that. */
-__attribute__((constructor)) static void watch_forks(void)
-{
-    (void)pthread_atfork(NULL, NULL, start_afresh_in_child);
-}
+__attribute__((constructor)) static void watch_forks(void) { (void)pthread_atfork(NULL, NULL, start_afresh_in_child); }
 #endif
 
 static pqk_atomic_u32 process_threads; /* 0: not asked yet */

@@ -148,8 +148,7 @@ int pqk_cgroup_cpus(const char *membership, const char *mount)
         if (!version_2 && !names_cpu(controllers)) continue;
 
         char directory[2 * PATH_SIZE];
-        const int root = snprintf(directory, sizeof directory, "%s%s%s", mount,
-                                  version_2 ? "" : "/", controllers);
+        const int root = snprintf(directory, sizeof directory, "%s%s%s", mount, version_2 ? "" : "/", controllers);
         if (root < 0 || (size_t)root + strlen(path) >= sizeof directory) continue;
         strcpy(directory + root, strcmp(path, "/") ? path : "");
         const int cpus = smallest_upwards(directory, (size_t)root);

@@ -28,10 +28,7 @@ static inline void pqk_mutex_init(pqk_mutex *m) { InitializeSRWLock(m); }
 static inline void pqk_mutex_lock(pqk_mutex *m) { AcquireSRWLockExclusive(m); }
 static inline void pqk_mutex_unlock(pqk_mutex *m) { ReleaseSRWLockExclusive(m); }
 static inline void pqk_cond_init(pqk_cond *c) { InitializeConditionVariable(c); }
-static inline void pqk_cond_wait(pqk_cond *c, pqk_mutex *m)
-{
-    (void)SleepConditionVariableSRW(c, m, INFINITE, 0);
-}
+static inline void pqk_cond_wait(pqk_cond *c, pqk_mutex *m) { (void)SleepConditionVariableSRW(c, m, INFINITE, 0); }
 static inline void pqk_cond_signal(pqk_cond *c) { WakeConditionVariable(c); }
 static inline void pqk_cond_broadcast(pqk_cond *c) { WakeAllConditionVariable(c); }
 
@@ -59,10 +56,10 @@ static inline bool pqk_thread_start(pqk_thread_fn **fn)
 {
     /* A sleeping worker's code must stay mapped even if somebody calls FreeLibrary. */
     HMODULE self;
-    (void)GetModuleHandleExW(
-        GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (LPCWSTR)fn, &self);
-    const uintptr_t thread = _beginthreadex(NULL, PQK_STACK_SIZE, pqk_thread_entry, (void *)fn,
-                                            STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
+    (void)GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (LPCWSTR)fn,
+                             &self);
+    const uintptr_t thread =
+        _beginthreadex(NULL, PQK_STACK_SIZE, pqk_thread_entry, (void *)fn, STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
     if (thread == 0) return false;
     CloseHandle((HANDLE)thread);
     return true;

@@ -26,10 +26,7 @@ int pqk_layer_supported(int layer)
     return (pqk_layers[layer].needs & pqk_cpu_features()) == pqk_layers[layer].needs;
 }
 
-const char *pqk_layer_name(int layer)
-{
-    return layer >= 0 && layer < pqk_layer_count ? pqk_layers[layer].name : NULL;
-}
+const char *pqk_layer_name(int layer) { return layer >= 0 && layer < pqk_layer_count ? pqk_layers[layer].name : NULL; }
 
 static int best_layer(void)
 {

@@ -1,8 +1,8 @@
 /* kernels.h -- the list of operations: every kernel slot of the library, once.
  *
- * PQK_ALL_OPS expands PQK_SLOT(operation, type of its kernel) for each.  Everything that must know the whole list -- the table
- * below, the overlay in dispatch.c, the names that `pyquantk info`, the harness and the benchmarks read -- expands
- * it, so an operation cannot be half-registered.  Each operation lists its own slots in its contract header.
+ * PQK_ALL_OPS expands PQK_SLOT(operation, type of its kernel) for each.  Everything that must know the whole list --
+ * the table below, the overlay in dispatch.c, the names that `pyquantk info`, the harness and the benchmarks read --
+ * expands it, so an operation cannot be half-registered.  Each operation lists its own slots in its contract header.
  */
 #ifndef PQK_KERNELS_H
 #define PQK_KERNELS_H
@@ -17,10 +17,10 @@
 #define PQK_SLOT_OBSERVE(type)            PQK_SLOT(observe_##type, pqk_observe_fn)
 
 /* The streaming operations, which every layer with a vocabulary has.  Define PQK_SLOT(op, type) first. */
-#define PQK_STREAMING_OPS                                                                                     \
-    PQK_QUANTIZE_ALL(PQK_SLOT_QUANTIZE)                                                                       \
-    PQK_DEQUANTIZE_ALL(PQK_SLOT_DEQUANTIZE)                                                                   \
-    PQK_FAKE_QUANTIZE_ALL(PQK_SLOT_FAKE_QUANTIZE)                                                             \
+#define PQK_STREAMING_OPS                         \
+    PQK_QUANTIZE_ALL(PQK_SLOT_QUANTIZE)           \
+    PQK_DEQUANTIZE_ALL(PQK_SLOT_DEQUANTIZE)       \
+    PQK_FAKE_QUANTIZE_ALL(PQK_SLOT_FAKE_QUANTIZE) \
     PQK_OBSERVE_ALL(PQK_SLOT_OBSERVE)
 
 #define PQK_ALL_OPS PQK_STREAMING_OPS

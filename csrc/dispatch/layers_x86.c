@@ -29,8 +29,8 @@ static const struct pqk_kernels avx512 = {
 };
 
 const struct pqk_layer pqk_layers[] = {
-    {"scalar", 0,                       &scalar},
-    {"avx2",   PQK_AVX2,                &avx2  },
-    {"avx512", PQK_AVX2 | PQK_AVX512,   &avx512},
+    {"scalar", 0,                     &scalar},
+    {"avx2",   PQK_AVX2,              &avx2  },
+    {"avx512", PQK_AVX2 | PQK_AVX512, &avx512},
 };
 const int pqk_layer_count = sizeof pqk_layers / sizeof pqk_layers[0];

@@ -35,7 +35,7 @@ pqk_status pqk_fake_quantize(const pqk_array *x, const pqk_params *params, pqk_c
         mask ? 3 : 2, mask ? 2 : 1, params->block
     };
     struct job job = {
-        .affine = {params->scale, params->inverse, params->zero_point}
+        .affine = {.scale = params->scale, .inverse = params->inverse, .zero_point = params->zero_point}
     };
     job.affine.quant_min = quant_min;
     job.affine.quant_max = quant_max;

@@ -31,7 +31,7 @@ typedef enum pqk_status {
     PQK_ERROR_SHAPE,      /* shapes differ, ndim is out of range, or a size overflows */
     PQK_ERROR_BLOCK,      /* a block is < 1, or cuts a byte of a packed type in two */
     PQK_ERROR_ZERO_POINT, /* a zero point is outside [quant_min, quant_max] */
-    PQK_ERROR_RANGE,      /* quant_min > quant_max, or wider than 16 bits */
+    PQK_ERROR_RANGE,      /* quant_min > quant_max, wider than 16 bits, or beyond +-2^23 */
     PQK_ERROR_CONVENTION, /* no such convention, or not for this function */
     PQK_ERROR_PART,       /* part is not in [0, parts) */
     PQK_ERROR_MEMORY,     /* scratch memory could not be had */
@@ -88,8 +88,9 @@ typedef struct pqk_params {
 /* Rounding conventions of the named systems.  c = quotient, zp = zero point, rne = half to even, rha = half away
  * from zero; each saturates.  ONNX: rne(x / s) + zp.  TORCH: per tensor rne(fma(x, 1/s, zp)), otherwise
  * rne(x * (1/s) + zp).  TORCH_FAKE_QUANTIZE and TORCH_DECOMPOSED (whose 1/s is taken in double: pass inverse):
- * rne(x * (1/s)) + zp.  TORCH_DECOMPOSED_GROUP, its per-token and per-group form: rne(x * (1/s) + zp).  TFLITE: rha(x / s) + zp.  GGML: rha(x * (1/s)), 1/0 = 0.  BITSANDBYTES:
- * rne(x * (127 * (1/s))), s the row's absmax, 1/0 = 0. */
+ * rne(x * (1/s)) + zp.  TORCH_DECOMPOSED_GROUP, its per-token and per-group form: rne(x * (1/s) + zp).  TFLITE: rha(x /
+ * s) + zp.  GGML: rha(x * (1/s)).  BITSANDBYTES: rne(x * (127 * (1/s))), s the row's absmax.  In the last two a
+ * reciprocal that overflows counts as 0, so that an all-zero block gives zeros. */
 typedef enum pqk_convention {
     PQK_ONNX = 0,
     PQK_TORCH,
@@ -120,8 +121,8 @@ PQK_API pqk_status pqk_dequantize(const pqk_array *q, const pqk_params *params, 
 /* y = (clamp(quantized x, quant_min, quant_max) - zp) * scale, and mask (U8 or NULL) = 1 where the clamp changed
  * nothing.  x, y: F32, F16, BF16 of one type and shape; y may be x itself, but may not overlap it otherwise. */
 PQK_API pqk_status pqk_fake_quantize(const pqk_array *x, const pqk_params *params, pqk_convention convention,
-                                     int32_t quant_min, int32_t quant_max, const pqk_array *y,
-                                     const pqk_array *mask, const pqk_exec *exec);
+                                     int32_t quant_min, int32_t quant_max, const pqk_array *y, const pqk_array *mask,
+                                     const pqk_exec *exec);
 
 /* What observers need, one pass over x; each output has the shape that params.scale would have.  min and max
  * ignore NaN (an empty or all-NaN block gives +inf and -inf) and a zero among them is +0.  Any may be NULL. */

@@ -6,12 +6,10 @@
 static pqk_quantize_fn *kernel_for(pqk_type in, enum pqk_integer_slot out)
 {
     const struct pqk_kernels *kernels = pqk_active_kernels();
-#define PQK_ROW(input)                                                                                          \
-    {                                                                                                           \
-        kernels->quantize_##input##_s8, kernels->quantize_##input##_u8, kernels->quantize_##input##_n8,         \
-            kernels->quantize_##input##_s16, kernels->quantize_##input##_u16, kernels->quantize_##input##_n4,   \
-            kernels->quantize_##input##_n2                                                                      \
-    }
+#define PQK_ROW(input)                                                                                 \
+    {kernels->quantize_##input##_s8,  kernels->quantize_##input##_u8,  kernels->quantize_##input##_n8, \
+     kernels->quantize_##input##_s16, kernels->quantize_##input##_u16, kernels->quantize_##input##_n4, \
+     kernels->quantize_##input##_n2}
     pqk_quantize_fn *const table[3][7] = {PQK_ROW(f32), PQK_ROW(f16), PQK_ROW(bf16)};
 #undef PQK_ROW
     return table[in - PQK_F32][out];
@@ -31,8 +29,13 @@ static void run_tile(const struct pqk_tile *tile, const void *context)
 pqk_status pqk_quantize(const pqk_array *x, const pqk_params *params, pqk_convention convention, const pqk_array *q,
                         const pqk_exec *exec)
 {
-    const struct pqk_operands operands = {{x, q}, 2, 1, params->block};
-    struct job job = {.affine = {params->scale, params->inverse, params->zero_point}};
+    const struct pqk_operands operands = {
+        {x, q},
+        2, 1, params->block
+    };
+    struct job job = {
+        .affine = {.scale = params->scale, .inverse = params->inverse, .zero_point = params->zero_point}
+    };
     enum pqk_integer_slot slot;
 
     if (x->type < PQK_F32 || x->type > PQK_BF16) return PQK_ERROR_TYPE;

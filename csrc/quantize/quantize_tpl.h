@@ -7,64 +7,82 @@
  *                          (blocks of 32 on AVX-512) are done two at a time
  *   parameters by column   a block of columns down 16 rows, its constants in registers (AVX2 reads them from memory)
  *
- * The general way of affine_tpl.h is rare and has the plain loops only; types other than int8 and uint8 go it also
- * in the rarer conventions.
+ * These are compiled for the ways of affine_tpl.h that a type meets often.  What is left over -- the end of a run, the
+ * general way, rarer conventions into rarer types -- goes to one function per kernel that asks at run time which way it
+ * is: a kernel for each case would cost minutes of compilation for nothing that can be measured.
  */
 #include "affine/affine_tpl.h"
 #include "quantize/quantize.h"
 #include "simd/elements.h"
 #include "simd/stream.h"
 
-/* What a loop needs to know; all but a, p and mask are compile-time constants. */
-struct quantize_job {
-    pqk_type type;
-    enum integer_kind kind;
+/* What is known at run time only. */
+struct quantize_context {
     enum affine_way way;
-    bool centered; /* no zero points: nothing to add */
+    bool by_column;
     int8_t mask; /* the bits of an element that KIND_N8 keeps */
     const struct pqk_affine *a;
     const struct affine_prepared *p;
 };
 
+/* 1 <= m <= 4 VL elements any way, with the constants from index `at` on: of one row, or of as many columns. */
+typedef void quantize_any_fn(const char *x, char *q, int m, size_t at, const struct quantize_context *c);
+
+/* What a loop is compiled for.  Its address never leaves the inlined functions, so that all of it stays constant. */
+struct quantize_job {
+    pqk_type type;
+    enum integer_kind kind;
+    enum affine_way way;
+    bool centered; /* no zero points: nothing to add */
+    int8_t mask;
+    quantize_any_fn *any;
+    const struct quantize_context *c;
+};
+
 static PQK_INLINE vs32 quantize_vec(vf32 x, const struct affine_consts *k, const struct quantize_job *job)
 {
     const bool natural = job->kind == KIND_S8 || job->kind == KIND_U8;
-    return affine_integer(x, k, job->a, job->way, natural);
+    return affine_integer(x, k, job->c->a, job->way, natural);
 }
 
-static PQK_INLINE void quantize_block(const char *x, char *q, int m, const struct affine_consts *const k[4],
+/* One whole block. */
+static PQK_INLINE void quantize_block(const char *x, char *q, const struct affine_consts *const k[4],
                                       const struct quantize_job *job)
 {
     vf32 in[4];
     vs32 out[4], z[4];
-    load_float_block(in, x, m, job->type);
+    load_float_block(in, x, 4 * VL, job->type);
     unrolled_for (int v = 0; v < 4; ++v) {
         out[v] = quantize_vec(in[v], k[v], job);
         z[v] = k[v]->z;
     }
-    const vs32 *const zero_points = job->centered ? NULL : z;
-    if (m == 4 * VL) store_integers(q, out, zero_points, job->kind, job->mask);
-    else store_integers_part(q, m, out, zero_points, job->kind, job->mask);
+    store_integers(q, out, job->centered ? NULL : z, job->kind, job->mask);
 }
 
-/* n elements with the constants of one row. */
-static PQK_INLINE void quantize_run(const char *x, char *q, size_t n, const struct affine_consts *k,
+static PQK_INLINE void quantize_any(const char *x, char *q, int m, size_t at, const struct quantize_context *c,
+                                    pqk_type type, enum integer_kind kind)
+{
+    const struct quantize_job job = {type, kind, c->way, false, c->mask, NULL, c};
+    vf32 in[4];
+    vs32 out[4], z[4];
+    load_float_block(in, x, m, type);
+    unrolled_for (int v = 0; v < 4; ++v) {
+        const size_t column = part_of(m, v) ? at + (size_t)v * VL : at;
+        const struct affine_consts k = c->by_column ? affine_of_columns(c->p, column) : affine_of_row(c->p, at);
+        out[v] = quantize_vec(in[v], &k, &job);
+        z[v] = k.z;
+    }
+    store_integers_part(q, m, out, z, kind, c->mask);
+}
+
+/* n elements with the constants k of one row, which are those at index `at`. */
+static PQK_INLINE void quantize_run(const char *x, char *q, size_t n, const struct affine_consts *k, size_t at,
                                     const struct quantize_job *job)
 {
     const struct affine_consts *const ks[4] = {k, k, k, k};
     const int step = 4 * VL * float_size(job->type), q_step = 4 * VL * kind_bits(job->kind) / 8;
-    for (; n >= 4 * VL; n -= 4 * VL, x += step, q += q_step) quantize_block(x, q, 4 * VL, ks, job);
-    if (n) quantize_block(x, q, (int)n, ks, job);
-}
-
-/* The last m < 4 VL columns, from `column` of the prepared constants on, of one row. */
-static PQK_INLINE void quantize_last_columns(const char *x, char *q, int m, size_t column, const struct quantize_job *job)
-{
-    struct affine_consts k[4];
-    const struct affine_consts *const ks[4] = {&k[0], &k[1], &k[2], &k[3]};
-    unrolled_for (int v = 0; v < 4; ++v)
-        k[v] = affine_of_columns(job->p, part_of(m, v) ? column + (size_t)v * VL : 0);
-    quantize_block(x, q, m, ks, job);
+    for (; n >= 4 * VL; n -= 4 * VL, x += step, q += q_step) quantize_block(x, q, ks, job);
+    if (n) job->any(x, q, (int)n, at, job->c);
 }
 
 /* n columns of some rows, n a multiple of 4 VL: the constants of a block of columns stay in registers for all rows. */
@@ -76,49 +94,50 @@ static PQK_INLINE void quantize_blocks_of_columns(const char *x, ptrdiff_t x_str
         const struct affine_consts *const ks[4] = {&k[0], &k[1], &k[2], &k[3]};
         const char *from = x + i * (size_t)float_size(job->type);
         char *to = q + i * (size_t)kind_bits(job->kind) / 8;
-        unrolled_for (int v = 0; v < 4; ++v) k[v] = affine_of_columns(job->p, i + (size_t)v * VL);
-        for (size_t r = 0; r < rows; ++r, from += x_stride, to += q_stride) quantize_block(from, to, 4 * VL, ks, job);
+        unrolled_for (int v = 0; v < 4; ++v) k[v] = affine_of_columns(job->c->p, i + (size_t)v * VL);
+        for (size_t r = 0; r < rows; ++r, from += x_stride, to += q_stride) quantize_block(from, to, ks, job);
     }
 }
 
-static PQK_INLINE void quantize_rows(const struct pqk_tile *t, size_t first, size_t rows, const struct quantize_job *job)
+static PQK_INLINE void quantize_rows(const struct pqk_tile *t, size_t first, size_t rows,
+                                     const struct quantize_job *job)
 {
     const char *x = t->data[0] + (ptrdiff_t)first * t->row_stride[0];
     char *q = t->data[1] + (ptrdiff_t)first * t->row_stride[1];
-    const bool one = t->param_row == 0, fast = job->way != AFFINE_GENERAL, stream = PQK_CAN_STREAM && fast && t->stream;
+    const bool one = t->param_row == 0, stream = PQK_CAN_STREAM && t->stream;
     const size_t x_size = (size_t)float_size(job->type), q_bits = (size_t)kind_bits(job->kind);
     PQK_ALIGNED(64) char buffer[PQK_STREAM_CHUNK];
     size_t r = 0;
 
     /* Short rows, one behind the other: blocks of 32 elements on AVX-512 and on AVX2. */
-    const bool dense = fast && q_bits == 8 && t->row_stride[1] == (ptrdiff_t)t->n &&
-                       t->row_stride[0] == (ptrdiff_t)(t->n * x_size);
+    const bool dense =
+        q_bits == 8 && t->row_stride[1] == (ptrdiff_t)t->n && t->row_stride[0] == (ptrdiff_t)(t->n * x_size);
     if (dense && t->n == 2 * VL) {
         for (; r + 2 <= rows; r += 2, x += 4 * VL * (ptrdiff_t)x_size, q += 4 * VL) {
-            const struct affine_consts k0 = affine_of_row(job->p, one ? 0 : r);
-            const struct affine_consts k1 = affine_of_row(job->p, one ? 0 : r + 1);
+            const struct affine_consts k0 = affine_of_row(job->c->p, one ? 0 : r);
+            const struct affine_consts k1 = affine_of_row(job->c->p, one ? 0 : r + 1);
             const struct affine_consts *const ks[4] = {&k0, &k0, &k1, &k1};
-            quantize_block(x, q, 4 * VL, ks, job);
+            quantize_block(x, q, ks, job);
         }
     } else if (dense && t->n == 4 * VL) {
         for (; r < rows; ++r, x += 4 * VL * (ptrdiff_t)x_size, q += 4 * VL) {
-            const struct affine_consts k = affine_of_row(job->p, one ? 0 : r);
+            const struct affine_consts k = affine_of_row(job->c->p, one ? 0 : r);
             const struct affine_consts *const ks[4] = {&k, &k, &k, &k};
-            quantize_block(x, q, 4 * VL, ks, job);
+            quantize_block(x, q, ks, job);
         }
     }
     for (; r < rows; ++r, x += t->row_stride[0], q += t->row_stride[1]) {
-        const struct affine_consts k = affine_of_row(job->p, one ? 0 : r);
+        const struct affine_consts k = affine_of_row(job->c->p, one ? 0 : r);
         for (size_t i = 0, m; i < t->n; i += m) {
             char *home = q + i * q_bits / 8;
             m = stream ? pqk_stream_elements(home, t->n - i, (int)q_bits) : t->n;
-            quantize_run(x + i * x_size, stream ? buffer : home, m, &k, job);
+            quantize_run(x + i * x_size, stream ? buffer : home, m, &k, one ? 0 : r, job);
             if (stream) pqk_stream_copy(home, buffer, (m * q_bits + 7) / 8);
         }
     }
 }
 
-/* Rows are taken COLUMN_ROWS at a time, so that their parts of a cache page are read soon after one another. */
+/* Rows are taken COLUMN_ROWS at a time, so that their parts of a page are read soon after one another. */
 static PQK_INLINE void quantize_columns(const struct pqk_tile *t, size_t first, size_t columns,
                                         const struct quantize_job *job)
 {
@@ -133,73 +152,102 @@ static PQK_INLINE void quantize_columns(const struct pqk_tile *t, size_t first, 
         const char *x = t->data[0] + (ptrdiff_t)r * t->row_stride[0] + first * x_size;
         char *q = t->data[1] + (ptrdiff_t)r * t->row_stride[1] + first * q_bits / 8;
         quantize_blocks_of_columns(x, t->row_stride[0], stream ? buffer[0] : q,
-                                   stream ? (ptrdiff_t)sizeof buffer[0] : t->row_stride[1],
-                                   rows, whole, job);
+                                   stream ? (ptrdiff_t)sizeof buffer[0] : t->row_stride[1], rows, whole, job);
         for (size_t i = 0; stream && i < rows; ++i)
             pqk_stream_copy(q + (ptrdiff_t)i * t->row_stride[1], buffer[i], whole * q_bits / 8);
         for (size_t i = 0; whole < columns && i < rows; ++i)
-            quantize_last_columns(x + (ptrdiff_t)i * t->row_stride[0] + whole * x_size,
-                                  q + (ptrdiff_t)i * t->row_stride[1] + whole * q_bits / 8, (int)(columns - whole), whole, job);
+            job->any(x + (ptrdiff_t)i * t->row_stride[0] + whole * x_size,
+                     q + (ptrdiff_t)i * t->row_stride[1] + whole * q_bits / 8, (int)(columns - whole), whole, job->c);
+    }
+}
+
+/* `count` rows or columns any way, block by block. */
+static PQK_INLINE void quantize_rest(const struct pqk_tile *t, size_t first, size_t count,
+                                     const struct quantize_job *job)
+{
+    const size_t x_size = (size_t)float_size(job->type), q_bits = (size_t)kind_bits(job->kind);
+    const bool by_column = job->c->by_column;
+    const size_t rows = by_column ? t->rows : count, n = by_column ? count : t->n;
+    const size_t row = by_column ? 0 : first, column = by_column ? first : 0;
+    for (size_t r = 0; r < rows; ++r) {
+        const char *x = t->data[0] + (ptrdiff_t)(row + r) * t->row_stride[0] + column * x_size;
+        char *q = t->data[1] + (ptrdiff_t)(row + r) * t->row_stride[1] + column * q_bits / 8;
+        for (size_t i = 0; i < n; i += 4 * VL) {
+            const int m = n - i < 4 * VL ? (int)(n - i) : 4 * VL;
+            job->any(x + i * x_size, q + i * q_bits / 8, m, by_column ? i : t->param_row ? r : 0, job->c);
+        }
     }
 }
 
 /* The bits of S4 and U4, or of S2 and U2. */
 static PQK_INLINE int8_t quantize_mask(const struct pqk_affine *a) { return a->quant_max - a->quant_min > 3 ? 15 : 3; }
 
-static PQK_INLINE void quantize_part(const struct pqk_tile *t, size_t first, size_t count, const struct quantize_job *job)
+static PQK_INLINE void quantize_part(const struct pqk_tile *t, size_t first, size_t count,
+                                     const struct quantize_job job)
 {
-    if (t->param_col != 0) quantize_columns(t, first, count, job);
-    else quantize_rows(t, first, count, job);
+    if (job.way == AFFINE_GENERAL)
+        quantize_rest(t, first, count, &job);
+    else if (job.c->by_column)
+        quantize_columns(t, first, count, &job);
+    else
+        quantize_rows(t, first, count, &job);
 }
 
 static PQK_INLINE void quantize_tile(const struct pqk_tile *t, const struct pqk_affine *a, pqk_type type,
-                                     enum integer_kind kind)
+                                     enum integer_kind kind, quantize_any_fn *any)
 {
     struct affine_prepared p;
-    const struct quantize_job even = {type, kind, AFFINE_EVEN, false, quantize_mask(a), a, &p};
-    const struct quantize_job centered = {type, kind, AFFINE_EVEN, true, quantize_mask(a), a, &p};
-    const struct quantize_job away = {type, kind, AFFINE_AWAY, false, quantize_mask(a), a, &p};
-    const struct quantize_job fused = {type, kind, AFFINE_FUSED, false, quantize_mask(a), a, &p};
-    const struct quantize_job added = {type, kind, AFFINE_ADDED, false, quantize_mask(a), a, &p};
-    const struct quantize_job general = {type, kind, AFFINE_GENERAL, false, quantize_mask(a), a, &p};
-    const bool byte = kind == KIND_S8 || kind == KIND_U8;
     const bool by_column = t->param_col != 0, one = !by_column && t->param_row == 0;
+    const bool common = VL > 1 && type == PQK_F32 && (kind == KIND_S8 || kind == KIND_U8);
+    const int8_t mask = quantize_mask(a);
     const ptrdiff_t stride = by_column ? t->param_col : t->param_row;
     const size_t total = by_column ? t->n : t->rows, step = one ? total : by_column ? AFFINE_COLUMNS : AFFINE_ROWS;
 
     for (size_t i = 0; i < total; i += step) {
         const size_t count = total - i < step ? total - i : step;
         affine_prepare(&p, a, t->param + (ptrdiff_t)i * stride, stride, one ? 1 : count, 0);
-        enum affine_way way = affine_way_of(&p, a);
-        if (byte && way == AFFINE_EVEN && a->quotient == PQK_MULTIPLY) way = AFFINE_ADDED;
-        if (p.fast && ((!byte && way != AFFINE_EVEN) || (by_column && way == AFFINE_FUSED))) {
-            affine_prepare_general(&p, a, one ? 1 : count);
-            way = AFFINE_GENERAL;
+        const enum affine_way found = affine_way_of(&p, a);
+        const enum affine_way way =
+            common && found == AFFINE_EVEN && a->quotient == PQK_MULTIPLY ? AFFINE_ADDED : found;
+        const struct quantize_context c = {way, by_column, mask, a, &p};
+        const struct quantize_job job = {type, kind, AFFINE_GENERAL, false, mask, any, &c};
+
+        if (common && way == AFFINE_EVEN && !a->zero_point) {
+            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_EVEN, true, mask, any, &c});
+        } else if (VL > 1 && way == AFFINE_EVEN) {
+            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_EVEN, false, mask, any, &c});
+        } else if (common && way == AFFINE_AWAY) {
+            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_AWAY, false, mask, any, &c});
+        } else if (common && way == AFFINE_ADDED) {
+            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_ADDED, false, mask, any, &c});
+        } else if (common && way == AFFINE_FUSED) {
+            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_FUSED, false, mask, any, &c});
+        } else {
+            quantize_part(t, i, count, job);
         }
-        if (VL > 1 && byte && way == AFFINE_EVEN && !a->zero_point) quantize_part(t, i, count, &centered);
-        else if (VL > 1 && way == AFFINE_EVEN) quantize_part(t, i, count, &even);
-        else if (VL > 1 && byte && way == AFFINE_AWAY) quantize_part(t, i, count, &away);
-        else if (VL > 1 && byte && way == AFFINE_ADDED) quantize_part(t, i, count, &added);
-        else if (VL > 1 && byte && way == AFFINE_FUSED) quantize_rows(t, i, count, &fused);
-        else quantize_part(t, i, count, &general);
     }
     if (PQK_CAN_STREAM && t->stream) pqk_stream_end();
 }
 
-#define TYPE_f32 PQK_F32
-#define TYPE_f16 PQK_F16
+#define TYPE_f32  PQK_F32
+#define TYPE_f16  PQK_F16
 #define TYPE_bf16 PQK_BF16
-#define KIND_s8 KIND_S8
-#define KIND_u8 KIND_U8
-#define KIND_n8 KIND_N8
-#define KIND_s16 KIND_S16
-#define KIND_u16 KIND_U16
-#define KIND_n4 KIND_N4
-#define KIND_n2 KIND_N2
-#define PQK_QUANTIZE_KERNEL(in, out)                                                                          \
-    pqk_quantize_fn PQK_NAME(quantize_##in##_##out);                                                          \
-    void PQK_NAME(quantize_##in##_##out)(const struct pqk_tile *tile, const struct pqk_affine *affine)        \
-    {                                                                                                         \
-        quantize_tile(tile, affine, TYPE_##in, KIND_##out);                                                   \
+#define KIND_s8   KIND_S8
+#define KIND_u8   KIND_U8
+#define KIND_n8   KIND_N8
+#define KIND_s16  KIND_S16
+#define KIND_u16  KIND_U16
+#define KIND_n4   KIND_N4
+#define KIND_n2   KIND_N2
+#define PQK_QUANTIZE_KERNEL(in, out)                                                                   \
+    static PQK_NOINLINE void any_##in##_##out(const char *x, char *q, int m, size_t at,                \
+                                              const struct quantize_context *c)                        \
+    {                                                                                                  \
+        quantize_any(x, q, m, at, c, TYPE_##in, KIND_##out);                                           \
+    }                                                                                                  \
+    pqk_quantize_fn PQK_NAME(quantize_##in##_##out);                                                   \
+    void PQK_NAME(quantize_##in##_##out)(const struct pqk_tile *tile, const struct pqk_affine *affine) \
+    {                                                                                                  \
+        quantize_tile(tile, affine, TYPE_##in, KIND_##out, any_##in##_##out);                          \
     }
 PQK_QUANTIZE_ALL(PQK_QUANTIZE_KERNEL)

@@ -20,7 +20,7 @@ static const struct {
 } runs[] = {
     {"scalar", pqk_roofline_scalar},
 #if defined(PQK_X86)
-    {"avx2", pqk_roofline_avx2},
+    {"avx2",   pqk_roofline_avx2  },
     {"avx512", pqk_roofline_avx512},
 #elif defined(PQK_ARM64)
     {"neon", pqk_roofline_neon},
@@ -39,8 +39,8 @@ static pqk_roofline_fn *active_run(void)
 static int pattern_of(int read, int write, int extra)
 {
     int i = 0;
-#define PQK_ROOFLINE_MATCH(r, w, e)                                 \
-    if (read == (r) && write == (w) && extra == (e)) return i;      \
+#define PQK_ROOFLINE_MATCH(r, w, e)                            \
+    if (read == (r) && write == (w) && extra == (e)) return i; \
     ++i;
     PQK_ROOFLINE_PATTERNS(PQK_ROOFLINE_MATCH)
 #undef PQK_ROOFLINE_MATCH

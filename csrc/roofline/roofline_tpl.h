@@ -26,8 +26,10 @@ static PQK_INLINE void store_words(char *to, const raw *v, int loads, int stores
 {
     unrolled_for (int s = 0; s < stores; ++s) {
         const raw x = word_to_store(v, loads, stores, s);
-        if (stream) raw_stream(to + s * RAW, x);
-        else raw_store(to + s * RAW, x);
+        if (stream)
+            raw_stream(to + s * RAW, x);
+        else
+            raw_store(to + s * RAW, x);
     }
 }
 
@@ -63,19 +65,29 @@ static PQK_INLINE void read_only(int read, const char *in, char *out, size_t ele
     raw_store(out, word_to_store(sum, loads, 1, 0));
 }
 
-static PQK_INLINE void roofline(int read, int write, int extra, const char *in, char *out, char *out2,
-                                size_t elements, int way)
+static PQK_INLINE void roofline(int read, int write, int extra, const char *in, char *out, char *out2, size_t elements,
+                                int way)
 {
     if (!write) {
-        if (way & PQK_ROOFLINE_PLACES) read_only(read, in, out, elements, 4);
-        else read_only(read, in, out, elements, 1);
+        if (way & PQK_ROOFLINE_PLACES)
+            read_only(read, in, out, elements, 4);
+        else
+            read_only(read, in, out, elements, 1);
         return;
     }
     switch (way & 3) {
-    case 0: move(read, write, extra, in, out, out2, elements, 0, 1); break;
-    case 1: move(read, write, extra, in, out, out2, elements, 1, 1); break;
-    case 2: move(read, write, extra, in, out, out2, elements, 0, 4); break;
-    case 3: move(read, write, extra, in, out, out2, elements, 1, 4); break;
+    case 0:
+        move(read, write, extra, in, out, out2, elements, 0, 1);
+        break;
+    case 1:
+        move(read, write, extra, in, out, out2, elements, 1, 1);
+        break;
+    case 2:
+        move(read, write, extra, in, out, out2, elements, 0, 4);
+        break;
+    case 3:
+        move(read, write, extra, in, out, out2, elements, 1, 4);
+        break;
     }
 }
 
@@ -83,10 +95,10 @@ pqk_roofline_fn PQK_NAME(roofline);
 void PQK_NAME(roofline)(int pattern, const char *in, char *out, char *out2, size_t elements, int way)
 {
     int i = 0;
-#define PQK_ROOFLINE_CASE(read, write, extra)                                  \
-    if (i++ == pattern) {                                                      \
-        roofline(read, write, extra, in, out, out2, elements, way);            \
-        return;                                                                \
+#define PQK_ROOFLINE_CASE(read, write, extra)                       \
+    if (i++ == pattern) {                                           \
+        roofline(read, write, extra, in, out, out2, elements, way); \
+        return;                                                     \
     }
     PQK_ROOFLINE_PATTERNS(PQK_ROOFLINE_CASE)
 #undef PQK_ROOFLINE_CASE

@@ -25,15 +25,21 @@ static PQK_INLINE vf32 load_float_part(const char *p, int m, pqk_type type)
 }
 static PQK_INLINE void store_float(char *p, vf32 x, pqk_type type)
 {
-    if (type == PQK_F32) vf32_store_f32(p, x);
-    else if (type == PQK_F16) vf32_store_f16(p, x);
-    else vf32_store_bf16(p, x);
+    if (type == PQK_F32)
+        vf32_store_f32(p, x);
+    else if (type == PQK_F16)
+        vf32_store_f16(p, x);
+    else
+        vf32_store_bf16(p, x);
 }
 static PQK_INLINE void store_float_part(char *p, int m, vf32 x, pqk_type type)
 {
-    if (type == PQK_F32) vf32_store_f32_part(p, m, x);
-    else if (type == PQK_F16) vf32_store_f16_part(p, m, x);
-    else vf32_store_bf16_part(p, m, x);
+    if (type == PQK_F32)
+        vf32_store_f32_part(p, m, x);
+    else if (type == PQK_F16)
+        vf32_store_f16_part(p, m, x);
+    else
+        vf32_store_bf16_part(p, m, x);
 }
 /* 2 VL elements, none of them NaN. */
 static PQK_INLINE void store_two_floats(char *p, vf32 a, vf32 b, pqk_type type)
@@ -52,8 +58,9 @@ static PQK_INLINE void load_float_block(vf32 x[4], const char *p, int m, pqk_typ
 {
     unrolled_for (int v = 0; v < 4; ++v) {
         const char *at = p + v * VL * float_size(type);
-        x[v] = m == 4 * VL ? load_float(at, type) : part_of(m, v) ? load_float_part(at, part_of(m, v), type)
-                                                                  : vf32_set1(0.0f);
+        x[v] = m == 4 * VL     ? load_float(at, type)
+               : part_of(m, v) ? load_float_part(at, part_of(m, v), type)
+                               : vf32_set1(0.0f);
     }
 }
 
@@ -64,12 +71,17 @@ enum integer_kind { KIND_S8, KIND_U8, KIND_N8, KIND_S16, KIND_U16, KIND_N4, KIND
 static PQK_INLINE int kind_bits(enum integer_kind kind)
 {
     switch (kind) {
-    case KIND_S32: return 32;
+    case KIND_S32:
+        return 32;
     case KIND_S16:
-    case KIND_U16: return 16;
-    case KIND_N4: return 4;
-    case KIND_N2: return 2;
-    default: return 8;
+    case KIND_U16:
+        return 16;
+    case KIND_N4:
+        return 4;
+    case KIND_N2:
+        return 2;
+    default:
+        return 8;
     }
 }
 
@@ -99,9 +111,12 @@ static PQK_INLINE void store_integers(char *p, const vs32 q[4], const vs32 *z, e
         return;
     }
     const v8 bytes = narrow_to_8(ab, cd, kind, mask);
-    if (kind == KIND_N4) v4_store(p, bytes);
-    else if (kind == KIND_N2) v2_store(p, bytes);
-    else v8_store(p, bytes);
+    if (kind == KIND_N4)
+        v4_store(p, bytes);
+    else if (kind == KIND_N2)
+        v2_store(p, bytes);
+    else
+        v8_store(p, bytes);
 }
 
 /* The first m elements only; the bits that pad the last byte of a packed type are 0. */
@@ -129,11 +144,16 @@ static PQK_INLINE bool kind_is_plain(enum integer_kind kind)
 static PQK_INLINE vs32 load_integer(const char *p, enum integer_kind kind)
 {
     switch (kind) {
-    case KIND_S8: return vs32_load_s8(p);
-    case KIND_U8: return vs32_load_u8(p);
-    case KIND_S16: return vs32_load_s16(p);
-    case KIND_U16: return vs32_load_u16(p);
-    default: return vs32_bits(vf32_load_f32(p)); /* S32 at any alignment */
+    case KIND_S8:
+        return vs32_load_s8(p);
+    case KIND_U8:
+        return vs32_load_u8(p);
+    case KIND_S16:
+        return vs32_load_s16(p);
+    case KIND_U16:
+        return vs32_load_u16(p);
+    default:
+        return vs32_bits(vf32_load_f32(p)); /* S32 at any alignment */
     }
 }
 
@@ -166,8 +186,10 @@ static PQK_INLINE void store_float_block(char *p, const vf32 x[4], int m, pqk_ty
 {
     unrolled_for (int v = 0; v < 4; ++v) {
         char *at = p + v * VL * float_size(type);
-        if (part_of(m, v) == VL) store_float(at, x[v], type);
-        else if (part_of(m, v)) store_float_part(at, part_of(m, v), x[v], type);
+        if (part_of(m, v) == VL)
+            store_float(at, x[v], type);
+        else if (part_of(m, v))
+            store_float_part(at, part_of(m, v), x[v], type);
     }
 }
 

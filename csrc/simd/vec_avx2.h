@@ -42,7 +42,10 @@ static PQK_INLINE vf32 vf32_load_f32_part(const void *p, int m)
 static PQK_INLINE vf32 vf32_load_f16_part(const void *p, int m) { return _mm256_cvtph_ps(load_16_part(p, m)); }
 static PQK_INLINE vf32 vf32_load_bf16_part(const void *p, int m) { return bf16_to_f32(load_16_part(p, m)); }
 
-static PQK_INLINE __m128i f32_to_f16(vf32 x) { return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static PQK_INLINE __m128i f32_to_f16(vf32 x)
+{
+    return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 static PQK_INLINE __m128i f32_to_bf16(vf32 x)
 {
     /* Adds half a unit, less one where the kept part is even; a NaN keeps its top bits and turns quiet. */
@@ -132,8 +135,7 @@ static PQK_INLINE vs32 vs32_or(vs32 a, vs32 b) { return _mm256_or_si256(a, b); }
 static PQK_INLINE vs32 vs32_equal(vs32 a, vs32 b) { return _mm256_cmpeq_epi32(a, b); }
 static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi)
 {
-    return _mm256_castps_si256(
-        _mm256_or_ps(_mm256_cmp_ps(x, lo, _CMP_NGE_UQ), _mm256_cmp_ps(x, hi, _CMP_NLE_UQ)));
+    return _mm256_castps_si256(_mm256_or_ps(_mm256_cmp_ps(x, lo, _CMP_NGE_UQ), _mm256_cmp_ps(x, hi, _CMP_NLE_UQ)));
 }
 static PQK_INLINE int vs32_any(vs32 x) { return !_mm256_testz_si256(x, x); }
 
@@ -211,7 +213,7 @@ static PQK_INLINE v8 v8_load_nibbles(const void *p)
 }
 static PQK_INLINE v8 v8_load_crumbs(const void *p)
 {
-    const __m256i x = _mm256_cvtepu8_epi32(load_64(p));            /* crumbs 3210 in byte 0 */
+    const __m256i x = _mm256_cvtepu8_epi32(load_64(p));             /* crumbs 3210 in byte 0 */
     const __m256i a = _mm256_or_si256(x, _mm256_slli_epi32(x, 12)); /* 32 at the bottom of byte 2 */
     const __m256i b = _mm256_or_si256(a, _mm256_slli_epi32(a, 6));  /* 1 and 3 at that of bytes 1 and 3 */
     return _mm256_and_si256(b, _mm256_set1_epi8(3));

@@ -31,7 +31,10 @@ static PQK_INLINE vf32 vf32_load_bf16_part(const void *p, int m)
     return bf16_to_f32(_mm256_maskz_loadu_epi16(first_lanes(m), p));
 }
 
-static PQK_INLINE __m256i f32_to_f16(vf32 x) { return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static PQK_INLINE __m256i f32_to_f16(vf32 x)
+{
+    return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 static PQK_INLINE __m256i f32_to_bf16(vf32 x)
 {
     /* Adds half a unit, less one where the kept part is even; VCVTNEPS2BF16 would flush subnormals. */
@@ -54,9 +57,9 @@ static PQK_INLINE __m512i round_to_bf16(vf32 x)
 }
 static PQK_INLINE void vf32_store2_bf16(char *p, vf32 a, vf32 b)
 {
-    const __m512i upper = _mm512_set_epi16( /* the odd words of a, then of b */
-        63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5,
-        3, 1);
+    const __m512i upper = _mm512_set_epi16(/* the odd words of a, then of b */
+                                           63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
+                                           25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
     _mm512_storeu_si512(p, _mm512_permutex2var_epi16(round_to_bf16(a), upper, round_to_bf16(b)));
 }
 static PQK_INLINE void vf32_store_f32_part(void *p, int m, vf32 x) { _mm512_mask_storeu_ps(p, first_lanes(m), x); }
@@ -84,15 +87,12 @@ static PQK_INLINE float vf32_reduce_max(vf32 x) { return _mm512_reduce_max_ps(x)
 static PQK_INLINE vf32 vf32_clamp(vf32 x, vf32 lo, vf32 hi) { return _mm512_min_ps(_mm512_max_ps(x, lo), hi); }
 static PQK_INLINE vf32 vf32_guard(vf32 x, vf32 lo, vf32 hi) { return (void)lo, _mm512_min_ps(hi, x); }
 
-static PQK_INLINE vf32 vf32_trunc(vf32 x)
-{
-    return _mm512_roundscale_ps(x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-}
+static PQK_INLINE vf32 vf32_trunc(vf32 x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
 static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign) /* magnitude >= 0 */
 {
     const __m512i top = _mm512_set1_epi32(INT32_MIN);
-    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(magnitude), _mm512_castps_si512(sign),
-                                                         top, 0xf8)); /* magnitude | (sign & top) */
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(magnitude), _mm512_castps_si512(sign), top,
+                                                         0xf8)); /* magnitude | (sign & top) */
 }
 
 static PQK_INLINE vs32 vs32_set1(int32_t x) { return _mm512_set1_epi32(x); }
@@ -185,7 +185,7 @@ static PQK_INLINE v8 v8_load_nibbles(const void *p)
 }
 static PQK_INLINE v8 v8_load_crumbs(const void *p)
 {
-    const __m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128(p));    /* crumbs 3210 in byte 0 */
+    const __m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128(p));     /* crumbs 3210 in byte 0 */
     const __m512i a = _mm512_or_si512(x, _mm512_slli_epi32(x, 12)); /* 32 at the bottom of byte 2 */
     const __m512i b = _mm512_or_si512(a, _mm512_slli_epi32(a, 6));  /* 1 and 3 at that of bytes 1 and 3 */
     return _mm512_and_si512(b, _mm512_set1_epi8(3));
@@ -194,10 +194,14 @@ static PQK_INLINE v8 v8_load_crumbs(const void *p)
 static PQK_INLINE vs32 vs32_from_u8(v8 x, int v)
 {
     switch (v) {
-    case 0: return _mm512_cvtepu8_epi32(_mm512_castsi512_si128(x));
-    case 1: return _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(x, 1));
-    case 2: return _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(x, 2));
-    default: return _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(x, 3));
+    case 0:
+        return _mm512_cvtepu8_epi32(_mm512_castsi512_si128(x));
+    case 1:
+        return _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(x, 1));
+    case 2:
+        return _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(x, 2));
+    default:
+        return _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(x, 3));
     }
 }
 #endif

@@ -95,17 +95,23 @@ static PQK_INLINE int vs32_any(vs32 x) { return x != 0; }
 static PQK_INLINE int32_t saturate(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
 static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b)
 {
-    return (vs16){{(int16_t)saturate(a, INT16_MIN, INT16_MAX), (int16_t)saturate(b, INT16_MIN, INT16_MAX)}};
+    return (vs16){
+        {(int16_t)saturate(a, INT16_MIN, INT16_MAX), (int16_t)saturate(b, INT16_MIN, INT16_MAX)}
+    };
 }
 static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b)
 {
-    return (vs16){{(int16_t)saturate(a, 0, UINT16_MAX), (int16_t)saturate(b, 0, UINT16_MAX)}};
+    return (vs16){
+        {(int16_t)saturate(a, 0, UINT16_MAX), (int16_t)saturate(b, 0, UINT16_MAX)}
+    };
 }
 static PQK_INLINE vs16 vs16_adds(vs16 a, vs16 b) { return vs16_pack2(a.e[0] + b.e[0], a.e[1] + b.e[1]); }
 static PQK_INLINE v8 narrow_8(vs16 ab, vs16 cd, int32_t lo, int32_t hi)
 {
-    return (v8){{(uint8_t)saturate(ab.e[0], lo, hi), (uint8_t)saturate(ab.e[1], lo, hi),
-                 (uint8_t)saturate(cd.e[0], lo, hi), (uint8_t)saturate(cd.e[1], lo, hi)}};
+    return (v8){
+        {(uint8_t)saturate(ab.e[0], lo, hi), (uint8_t)saturate(ab.e[1], lo, hi), (uint8_t)saturate(cd.e[0], lo, hi),
+         (uint8_t)saturate(cd.e[1], lo, hi)}
+    };
 }
 static PQK_INLINE v8 vs8_pack2(vs16 ab, vs16 cd) { return narrow_8(ab, cd, INT8_MIN, INT8_MAX); }
 static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return narrow_8(ab, cd, 0, UINT8_MAX); }

@@ -21,10 +21,10 @@ struct pqk_plan {
     int64_t param;
     int operands, outputs;
     int element_bits[PQK_MAX_OPERANDS];
-    int64_t tile_rows, tile_n;     /* how the last two axes are cut */
-    int64_t row_tiles, run_tiles;  /* into how many */
-    int64_t tasks;                 /* times the outer axes */
-    bool contiguous;               /* every run is, in every operand */
+    int64_t tile_rows, tile_n;    /* how the last two axes are cut */
+    int64_t row_tiles, run_tiles; /* into how many */
+    int64_t tasks;                /* times the outer axes */
+    bool contiguous;              /* every run is, in every operand */
     bool stream;
 };
 

@@ -10,21 +10,26 @@ int pqk_type_bits(pqk_type type)
 {
     switch (type) {
     case PQK_F32:
-    case PQK_S32: return 32;
+    case PQK_S32:
+        return 32;
     case PQK_F16:
     case PQK_BF16:
     case PQK_S16:
-    case PQK_U16: return 16;
+    case PQK_U16:
+        return 16;
     case PQK_S8:
     case PQK_U8:
     case PQK_S4:
     case PQK_U4:
     case PQK_S2:
-    case PQK_U2: return 8;
+    case PQK_U2:
+        return 8;
     case PQK_S4X2:
-    case PQK_U4X2: return 4;
+    case PQK_U4X2:
+        return 4;
     case PQK_S2X4:
-    case PQK_U2X4: return 2;
+    case PQK_U2X4:
+        return 2;
     }
     return 0;
 }
@@ -38,8 +43,7 @@ static pqk_status check_array(const pqk_array *a, const pqk_array *like)
         if (a->shape[d] < 0 || a->shape[d] != like->shape[d]) return PQK_ERROR_SHAPE;
         if (a->shape[d] > room) return PQK_ERROR_SHAPE;
         if (a->shape[d]) room /= a->shape[d];
-        if (a->strides && (a->strides[d] > INT64_MAX / 64 || a->strides[d] < -(INT64_MAX / 64)))
-            return PQK_ERROR_SHAPE;
+        if (a->strides && (a->strides[d] > INT64_MAX / 64 || a->strides[d] < -(INT64_MAX / 64))) return PQK_ERROR_SHAPE;
     }
     return PQK_OK;
 }

@@ -3,9 +3,10 @@
  *
  * A tile is `rows` runs of n elements; each run is contiguous in every operand.  Element (r, i) of it has the
  * parameters at index param + r * param_row + i * param_col, of which at least one is 0: parameters belong to
- * the rows, to the columns, or to the whole tile.  Granularity disappears here: an axis of length L with blocks of b is split into the axes
- * (L / b, b), of which only the first moves the parameter index; a short last block becomes a piece of its own.
- * Axes that are contiguous in all operands are merged again, so per tensor on a contiguous array is one run.
+ * the rows, to the columns, or to the whole tile.  Granularity disappears here: an axis of length L with blocks of b is
+ * split into the axes (L / b, b), of which only the first moves the parameter index; a short last block becomes a piece
+ * of its own. Axes that are contiguous in all operands are merged again, so per tensor on a contiguous array is one
+ * run.
  *
  * Runs that are not contiguous in some operand are gathered, 512 elements at a time, into a buffer on the stack
  * and scattered back: no array is ever copied whole.
@@ -24,7 +25,7 @@ struct pqk_tile {
     char *data[PQK_MAX_OPERANDS];
     ptrdiff_t row_stride[PQK_MAX_OPERANDS]; /* bytes */
     ptrdiff_t param, param_row, param_col;  /* in elements of the parameter arrays */
-    bool stream; /* the results do not fit the caches: write around them where the CPU can */
+    bool stream;                            /* the results do not fit the caches: write around them where the CPU can */
 };
 
 typedef void pqk_tile_fn(const struct pqk_tile *tile, const void *context);
@@ -46,7 +47,6 @@ pqk_status pqk_tiles_check(const struct pqk_operands *operands, const pqk_exec *
 size_t pqk_tiles_param_count(const pqk_array *array, const int64_t *block);
 
 /* Calls fn for tiles that cover every element once, in any order and from several threads. */
-void pqk_tiles_run(const struct pqk_operands *operands, pqk_tile_fn *fn, const void *context,
-                   const pqk_exec *exec);
+void pqk_tiles_run(const struct pqk_operands *operands, pqk_tile_fn *fn, const void *context, const pqk_exec *exec);
 
 #endif

@@ -55,11 +55,11 @@ def _integers(x: Array, scale: Array, zero: Array, convention: str, per_tensor: 
     if convention == "torch_decomposed":
         inverse = (1.0 / scale.astype(np.float64)).astype(F32)
     elif convention == "bitsandbytes":
-        inverse = np.where(scale == 0, F32(0), F32(127) * (F32(1) / scale))
-    elif convention == "ggml":
-        inverse = np.where(scale == 0, F32(0), F32(1) / scale)
+        inverse = F32(127) * (F32(1) / scale)
     else:
         inverse = F32(1) / scale
+    if convention in {"ggml", "bitsandbytes"}:
+        inverse = np.where(np.isinf(inverse), F32(0), inverse)
     if convention == "torch" and per_tensor:
         return np.rint(_fused(x, inverse, zero.astype(np.float64)))
     if convention == "torch" or (convention == "torch_decomposed" and blocked):

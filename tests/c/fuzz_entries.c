@@ -73,10 +73,13 @@ static bool allocate(struct fuzz_array *a, struct bytes *b, bool with_strides)
         if (a->shape[d] < 0) return false;
         const bool row = bits < 8 && d == last;
         const int64_t step = row ? 0 : with_strides ? a->strides[d] : next;
-        const double span = row ? ((double)a->shape[d] * bits + 7) / 8 : (double)(a->shape[d] ? a->shape[d] - 1 : 0) * (double)step;
+        const double span =
+            row ? ((double)a->shape[d] * bits + 7) / 8 : (double)(a->shape[d] ? a->shape[d] - 1 : 0) * (double)step;
         if (span < -MOST_BYTES || span > MOST_BYTES) return false;
-        if (span < 0) low += span, low_exact += (a->shape[d] - 1) * step;
-        else high += span;
+        if (span < 0)
+            low += span, low_exact += (a->shape[d] - 1) * step;
+        else
+            high += span;
         if (!with_strides) next = row ? (a->shape[d] * bits + 7) / 8 : next * a->shape[d];
         if (next > MOST_BYTES) return false;
     }
@@ -112,7 +115,10 @@ static void make_array(struct fuzz_array *a, struct bytes *b, pqk_type type, con
             step = a->shape[d] < MOST_BYTES && a->shape[d] > 0 ? (a->shape[d] * bits_of_type(type) + 7) / 8 : 1;
             continue;
         }
-        a->strides[d] = change < 200 ? step : change < 225 ? -step : change < 245 ? step + (int64_t)(change % 7) : take_size(b);
+        a->strides[d] = change < 200   ? step
+                        : change < 225 ? -step
+                        : change < 245 ? step + (int64_t)(change % 7)
+                                       : take_size(b);
         const int64_t size = a->strides[d] < 0 ? 0 - (uint64_t)a->strides[d] : a->strides[d];
         step = size < MOST_BYTES && a->shape[d] > 0 && a->shape[d] < MOST_BYTES ? size * a->shape[d] : 1;
     }
@@ -145,7 +151,8 @@ static bool refused(const struct fuzz_array *a)
 static void *filled(struct bytes *b, size_t count, size_t size, uint32_t usual)
 {
     uint32_t *p = malloc(count * size ? count * size : 1);
-    for (size_t i = 0; p && i < count * size / 4; ++i) p[i] = b->left > 4 && take(b, 1) < 200 ? (uint32_t)take(b, 4) : usual;
+    for (size_t i = 0; p && i < count * size / 4; ++i)
+        p[i] = b->left > 4 && take(b, 1) < 200 ? (uint32_t)take(b, 4) : usual;
     return p;
 }
 
@@ -153,7 +160,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const pqk_type floats[] = {PQK_F32, PQK_F16, PQK_BF16};
-    static const pqk_type integers[] = {PQK_S8, PQK_U8, PQK_S16, PQK_U16, PQK_S4, PQK_U4, PQK_S2, PQK_U2, PQK_S4X2, PQK_U4X2, PQK_S2X4, PQK_U2X4, PQK_S32};
+    static const pqk_type integers[] = {PQK_S8, PQK_U8,   PQK_S16,  PQK_U16,  PQK_S4,   PQK_U4, PQK_S2,
+                                        PQK_U2, PQK_S4X2, PQK_U4X2, PQK_S2X4, PQK_U2X4, PQK_S32};
     struct bytes b = {data, size};
     const uint64_t operation = take(&b, 1) % 4, layer = take(&b, 1);
     const pqk_type number = take_type(&b, floats, 3), integer = take_type(&b, integers, 13);
@@ -170,7 +178,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const pqk_exec exec = {(int32_t)take(&b, 1) - 2, (int32_t)take(&b, 1) % 5};
     const pqk_exec *part = take(&b, 1) < 100 ? &exec : NULL;
     const pqk_convention convention = (pqk_convention)(take(&b, 1) % 9);
-    const int32_t quant_min = (int32_t)take(&b, 4), quant_max = take(&b, 1) < 200 ? (int32_t)((uint32_t)quant_min + take(&b, 2)) : (int32_t)take(&b, 4);
+    const int32_t quant_min = (int32_t)take(&b, 4),
+                  quant_max = take(&b, 1) < 200 ? (int32_t)((uint32_t)quant_min + take(&b, 2)) : (int32_t)take(&b, 4);
     const size_t room = count > 0 ? (size_t)count : 1;
     const uint64_t given = take(&b, 1);
     params.scale = filled(&b, room, 4, 0x3d000000);
@@ -184,13 +193,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)pqk_use_layer((int)(layer % 8));
         (void)pqk_set_num_threads(1 + (int)(given >> 6));
         switch (operation) {
-        case 0: (void)pqk_quantize(&x.array, &params, convention, &y.array, part); break;
-        case 1: (void)pqk_dequantize(&x.array, &params, &y.array, part); break;
+        case 0:
+            (void)pqk_quantize(&x.array, &params, convention, &y.array, part);
+            break;
+        case 1:
+            (void)pqk_dequantize(&x.array, &params, &y.array, part);
+            break;
         case 2:
-            (void)pqk_fake_quantize(&x.array, &params, convention, quant_min, quant_max, &y.array, skip_mask ? NULL : &mask.array, part);
+            (void)pqk_fake_quantize(&x.array, &params, convention, quant_min, quant_max, &y.array,
+                                    skip_mask ? NULL : &mask.array, part);
             break;
         default: {
-            pqk_statistics out = {filled(&b, room, 4, 0), filled(&b, room, 4, 0), filled(&b, room, 8, 0), filled(&b, room, 8, 0)};
+            pqk_statistics out = {filled(&b, room, 4, 0), filled(&b, room, 4, 0), filled(&b, room, 8, 0),
+                                  filled(&b, room, 8, 0)};
             if (out.min && out.max && out.nan_count && out.inf_count) (void)pqk_observe(&x.array, params.block, &out);
             free(out.min), free(out.max), free(out.nan_count), free(out.inf_count);
         }

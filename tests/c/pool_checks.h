@@ -89,8 +89,8 @@ static int run_tests(const struct test *tests, size_t n)
         const uint32_t before = pqk_load_u32(&failures);
         const double start = seconds(CLOCK_MONOTONIC);
         tests[i].run();
-        printf("%-22s %s  %.1f s\n", tests[i].name,
-               pqk_load_u32(&failures) == before ? "ok" : "FAILED", seconds(CLOCK_MONOTONIC) - start);
+        printf("%-22s %s  %.1f s\n", tests[i].name, pqk_load_u32(&failures) == before ? "ok" : "FAILED",
+               seconds(CLOCK_MONOTONIC) - start);
         fflush(stdout); /* or a forked child would print it again */
     }
     return pqk_load_u32(&failures) != 0;

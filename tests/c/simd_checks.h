@@ -36,9 +36,12 @@ static const uint32_t special_floats[] = {
     0x42feffff, 0x42ff0000, 0xc3008000, 0x477fefff, 0x477ff000, 0x4afffffd, 0xcb000001, 0x4effffff, 0xcf000000,
     0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7f800001, 0xffbfffff, 0x7fabcdef};
 static const int32_t special_integers[] = {
-    0,     1,     -1,    3,     7,     8,     15,     16,     127,     128,       -128,     -129,     255,      256,
+    0,     1,     -1,    3,     7,      8,      15,     16,    127,   128,       -128,      -129,     255,       256,
     32767, 32768, 32639, 32640, -32768, -32769, -32641, 65535, 65536, INT32_MAX, INT32_MIN, 16777217, 2147483520};
-enum { FLOATS = sizeof special_floats / sizeof *special_floats, INTEGERS = sizeof special_integers / sizeof *special_integers };
+enum {
+    FLOATS = sizeof special_floats / sizeof *special_floats,
+    INTEGERS = sizeof special_integers / sizeof *special_integers
+};
 
 static float any_float(void)
 {
@@ -47,8 +50,9 @@ static float any_float(void)
 static int32_t any_integer(void)
 {
     const uint32_t kind = random_bits() % 3;
-    return kind == 0 ? special_integers[random_bits() % INTEGERS]
-           : kind == 1 ? (int32_t)random_bits() : (int32_t)(random_bits() % 1024) - 512;
+    return kind == 0   ? special_integers[random_bits() % INTEGERS]
+           : kind == 1 ? (int32_t)random_bits()
+                       : (int32_t)(random_bits() % 1024) - 512;
 }
 
 /* ---- memory: bytes that end at a page without access, or before a canary ---- */

@@ -16,8 +16,8 @@ static const struct {
     store_word *store;
     store_part_word *store_part;
 } formats[] = {
-    {"f32", 4, vf32_load_f32, vf32_load_f32_part, vf32_store_f32, vf32_store_f32_part},
-    {"f16", 2, vf32_load_f16, vf32_load_f16_part, vf32_store_f16, vf32_store_f16_part},
+    {"f32",  4, vf32_load_f32,  vf32_load_f32_part,  vf32_store_f32,  vf32_store_f32_part },
+    {"f16",  2, vf32_load_f16,  vf32_load_f16_part,  vf32_store_f16,  vf32_store_f16_part },
     {"bf16", 2, vf32_load_bf16, vf32_load_bf16_part, vf32_store_bf16, vf32_store_bf16_part},
 };
 
@@ -25,8 +25,9 @@ static float decoded(const unsigned char *p, int format)
 {
     uint32_t bits = 0;
     memcpy(&bits, p, formats[format].size);
-    return format == 0 ? pqk_f32_from_bits(bits)
-           : format == 1 ? pqk_f16_to_f32((uint16_t)bits) : pqk_bf16_to_f32((uint16_t)bits);
+    return format == 0   ? pqk_f32_from_bits(bits)
+           : format == 1 ? pqk_f16_to_f32((uint16_t)bits)
+                         : pqk_bf16_to_f32((uint16_t)bits);
 }
 static void encode(unsigned char *p, float x, int format)
 {
@@ -155,8 +156,8 @@ static void test_integer_memory(void)
     for (int round = 0; round < 3000; ++round) {
         int32_t q[4][VL];
         for (int i = 0; i < 4 * VL; ++i)
-            q[i / VL][i % VL] = round < 1000 ? special_integers[(round * 5 + i * (round % 11 + 1)) % INTEGERS]
-                                             : any_integer();
+            q[i / VL][i % VL] =
+                round < 1000 ? special_integers[(round * 5 + i * (round % 11 + 1)) % INTEGERS] : any_integer();
         check_narrowing(q, (size_t)round % 7);
         check_widening((size_t)round % 7);
     }

@@ -125,7 +125,8 @@ static struct found exhaust(int low_bits, uint64_t most_n, uint64_t step)
                     for (uint64_t S = (0 - (uint64_t)d) * inverse & mask; S < 1u << 24; S += mask + 1) {
                         if (S < 1u << 23) continue;
                         const uint64_t X = (m * S + (uint64_t)d) >> t;
-                        if (X < 1u << 24 && X > 0 && X << t == m * S + (uint64_t)d) try_pair(&f, X, S, (double)n / 2, low_bits);
+                        if (X < 1u << 24 && X > 0 && X << t == m * S + (uint64_t)d)
+                            try_pair(&f, X, S, (double)n / 2, low_bits);
                     }
                 }
             }
@@ -136,7 +137,8 @@ static struct found exhaust(int low_bits, uint64_t most_n, uint64_t step)
 
 static void report(const char *what, const struct found *f)
 {
-    printf("%-12s %9" PRIu64 " near-midpoint pairs, %7" PRIu64 " quotients go wrong without the window, at most %d from a multiple; %" PRIu64
+    printf("%-12s %9" PRIu64 " near-midpoint pairs, %7" PRIu64
+           " quotients go wrong without the window, at most %d from a multiple; %" PRIu64
            " outside the window\n             for instance x %a / s %a = %a, two operations give %a\n",
            what, f->pairs, f->wrong, f->farthest, f->outside, (double)f->x, (double)f->s, (double)(f->x / f->s),
            (double)two_operations(f->x, f->s));
@@ -202,7 +204,8 @@ static void through_kernels(void)
             const pqk_array x = {&bad_x[i], PQK_F32, 1, &shape, NULL}, to = {&q, PQK_S8, 1, &shape, NULL};
             if (pqk_quantize(&x, &params, PQK_ONNX, &to, NULL) || q != (int)want) ++wrong;
         }
-        printf("kernel       %-8s %d quotients that need the division, %" PRIu64 " wrong\n", pqk_layer_name(layer), kept, wrong);
+        printf("kernel       %-8s %d quotients that need the division, %" PRIu64 " wrong\n", pqk_layer_name(layer),
+               kept, wrong);
         failures += wrong;
     }
 }

@@ -45,22 +45,27 @@ static void run_instructions(uint32_t cpu)
         __asm__ volatile("vpaddd %%ymm0, %%ymm0, %%ymm1\n\t"
                          "vfmadd231ps %%ymm0, %%ymm0, %%ymm1\n\t"
                          "vcvtph2ps %%xmm0, %%ymm1\n\t"
-                         "vzeroupper" ::: "xmm0", "xmm1");
+                         "vzeroupper" ::
+                             : "xmm0", "xmm1");
     if (cpu & PQK_AVXVNNI)
         __asm__ volatile(".byte 0xc4, 0xe2, 0x7d, 0x50, 0xc8\n\t"
-                         "vzeroupper" ::: "xmm0", "xmm1");
+                         "vzeroupper" ::
+                             : "xmm0", "xmm1");
     if (cpu & PQK_AVX512)
-        __asm__ volatile("vpaddd %%zmm0, %%zmm0, %%zmm1\n\t" /* F */
-                         "vpaddb %%zmm0, %%zmm0, %%zmm1\n\t" /* BW */
-                         "vpmullq %%zmm0, %%zmm0, %%zmm1\n\t" /* DQ */
+        __asm__ volatile("vpaddd %%zmm0, %%zmm0, %%zmm1\n\t"         /* F */
+                         "vpaddb %%zmm0, %%zmm0, %%zmm1\n\t"         /* BW */
+                         "vpmullq %%zmm0, %%zmm0, %%zmm1\n\t"        /* DQ */
                          "vpternlogd $0, %%ymm0, %%ymm0, %%ymm1\n\t" /* VL */
-                         "vzeroupper" ::: "xmm0", "xmm1");
+                         "vzeroupper" ::
+                             : "xmm0", "xmm1");
     if (cpu & PQK_AVX512VNNI)
         __asm__ volatile("vpdpbusd %%zmm0, %%zmm0, %%zmm1\n\t"
-                         "vzeroupper" ::: "xmm0", "xmm1");
+                         "vzeroupper" ::
+                             : "xmm0", "xmm1");
     if (cpu & PQK_AVX512VBMI)
         __asm__ volatile("vpermb %%zmm0, %%zmm0, %%zmm1\n\t"
-                         "vzeroupper" ::: "xmm0", "xmm1");
+                         "vzeroupper" ::
+                             : "xmm0", "xmm1");
 #else
     (void)cpu;
 #endif
@@ -70,11 +75,9 @@ static void ask_compiler_runtime(uint32_t cpu)
 {
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__APPLE__) && __GNUC__ >= 11
     __builtin_cpu_init();
-    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                     __builtin_cpu_supports("f16c");
-    const int avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
-                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                       __builtin_cpu_supports("avx512vl");
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     check(!(cpu & PQK_AVX2) == !avx2, "avx2 against the compiler's runtime");
     check(!(cpu & PQK_AVX512) == !avx512, "avx512 against the compiler's runtime");
     check(!(cpu & PQK_AVX512VNNI) == !(avx512 && __builtin_cpu_supports("avx512vnni")),
@@ -133,8 +136,7 @@ int main(void)
 
     check((cpu & ~(uint32_t)POSSIBLE) == 0, "only features of this architecture");
     check(!(cpu & PQK_AVX512) || (cpu & PQK_AVX2), "avx512 implies avx2");
-    check(!(cpu & (PQK_AVX512VNNI | PQK_AVX512VBMI)) || (cpu & PQK_AVX512),
-          "avx512vnni and avx512vbmi imply avx512");
+    check(!(cpu & (PQK_AVX512VNNI | PQK_AVX512VBMI)) || (cpu & PQK_AVX512), "avx512vnni and avx512vbmi imply avx512");
     check(!(cpu & PQK_AVXVNNI) || (cpu & PQK_AVX2), "avxvnni implies avx2");
     check(cpu == pqk_cpu_features(), "the second answer is the first");
     check(cpu == pqk_detect_cpu_features(), "the remembered answer is the detected one");

@@ -19,8 +19,8 @@ static void check(int ok, const char *what, size_t n)
 static void test_sizes(void)
 {
     const size_t half = (size_t)1 << (sizeof(size_t) * 4); /* half * half is SIZE_MAX + 1 */
-    const size_t values[] = {0, 1, 2, 3, 255, half - 1, half, half + 1, SIZE_MAX / 2,
-                             SIZE_MAX / 2 + 1, SIZE_MAX - 1, SIZE_MAX};
+    const size_t values[] = {
+        0, 1, 2, 3, 255, half - 1, half, half + 1, SIZE_MAX / 2, SIZE_MAX / 2 + 1, SIZE_MAX - 1, SIZE_MAX};
     enum { N = sizeof values / sizeof *values };
     for (int i = 0; i < N; ++i)
         for (int j = 0; j < N; ++j) {

@@ -29,8 +29,7 @@ static void *keep_busy(void *unused)
 static int ended_well(pid_t child)
 {
     int status = -1;
-    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
-           WEXITSTATUS(status) == 0;
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static void fork_and_run(int times)

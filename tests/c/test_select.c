@@ -18,7 +18,8 @@ static void check(bool ok, uint32_t features, const char *kernel, const char *wh
 }
 
 /* Every bit that a layer of any architecture may ask for, and one that nobody knows. */
-static const uint32_t bits[] = {PQK_AVX2, PQK_AVXVNNI, PQK_AVX512, PQK_AVX512VNNI, PQK_AVX512VBMI, PQK_NEON, PQK_DOTPROD, PQK_I8MM, 1u << 31};
+static const uint32_t bits[] = {PQK_AVX2, PQK_AVXVNNI, PQK_AVX512, PQK_AVX512VNNI, PQK_AVX512VBMI,
+                                PQK_NEON, PQK_DOTPROD, PQK_I8MM,   1u << 31};
 enum { BITS = sizeof bits / sizeof bits[0] };
 
 static bool runs(int layer, uint32_t features) { return (pqk_layers[layer].needs & ~features) == 0; }
@@ -26,18 +27,18 @@ static bool runs(int layer, uint32_t features) { return (pqk_layers[layer].needs
 static void test_subset(uint32_t features)
 {
     const struct pqk_kernels chosen = pqk_select(features);
-#define PQK_SLOT(op, type)                                                                                    \
-    {                                                                                                         \
-        type *best = NULL;                                                                                    \
-        bool unsupported = false;                                                                             \
-        for (int l = 0; l < pqk_layer_count; ++l) {                                                           \
-            type *offered = pqk_layers[l].kernels->op;                                                        \
-            if (offered && runs(l, features)) best = offered;                                                 \
-            if (offered && !runs(l, features) && offered == chosen.op) unsupported = true;                    \
-        }                                                                                                     \
-        check(chosen.op != NULL, features, #op, "no kernel");                                                 \
-        check(!unsupported, features, #op, "a kernel that these features cannot run");                        \
-        check(chosen.op == best, features, #op, "not the kernel of the last layer that these features run");  \
+#define PQK_SLOT(op, type)                                                                                   \
+    {                                                                                                        \
+        type *best = NULL;                                                                                   \
+        bool unsupported = false;                                                                            \
+        for (int l = 0; l < pqk_layer_count; ++l) {                                                          \
+            type *offered = pqk_layers[l].kernels->op;                                                       \
+            if (offered && runs(l, features)) best = offered;                                                \
+            if (offered && !runs(l, features) && offered == chosen.op) unsupported = true;                   \
+        }                                                                                                    \
+        check(chosen.op != NULL, features, #op, "no kernel");                                                \
+        check(!unsupported, features, #op, "a kernel that these features cannot run");                       \
+        check(chosen.op == best, features, #op, "not the kernel of the last layer that these features run"); \
     }
     PQK_ALL_OPS
 #undef PQK_SLOT
@@ -50,11 +51,13 @@ static void test_layers(void)
     for (int l = 0; l < pqk_layer_count; ++l) {
         uint32_t known = 0;
         for (int b = 0; b < BITS - 1; ++b) known |= bits[b];
-        check((pqk_layers[l].needs & ~known) == 0, pqk_layers[l].needs, pqk_layers[l].name, "needs a feature that this test does not know");
-        check(!(pqk_layers[l].needs & PQK_AVX512) || (pqk_layers[l].needs & PQK_AVX2), pqk_layers[l].needs, pqk_layers[l].name,
-              "its flags imply AVX2, so it must ask for it");
+        check((pqk_layers[l].needs & ~known) == 0, pqk_layers[l].needs, pqk_layers[l].name,
+              "needs a feature that this test does not know");
+        check(!(pqk_layers[l].needs & PQK_AVX512) || (pqk_layers[l].needs & PQK_AVX2), pqk_layers[l].needs,
+              pqk_layers[l].name, "its flags imply AVX2, so it must ask for it");
         check(!strchr(pqk_layers[l].name, '_'), 0, pqk_layers[l].name, "an underscore in the name of a layer");
-        for (int k = 0; k < l; ++k) check(strcmp(pqk_layers[k].name, pqk_layers[l].name), 0, pqk_layers[l].name, "two layers of that name");
+        for (int k = 0; k < l; ++k)
+            check(strcmp(pqk_layers[k].name, pqk_layers[l].name), 0, pqk_layers[l].name, "two layers of that name");
     }
 }
 
@@ -64,7 +67,8 @@ static void test_active(void)
     for (int l = 0; l < pqk_layer_count; ++l) {
         const bool supported = runs(l, pqk_cpu_features());
         check(!pqk_layer_supported(l) == !supported, pqk_cpu_features(), pqk_layers[l].name, "pqk_layer_supported");
-        check(pqk_use_layer(l) == (supported ? PQK_OK : PQK_ERROR_LAYER), pqk_cpu_features(), pqk_layers[l].name, "pqk_use_layer");
+        check(pqk_use_layer(l) == (supported ? PQK_OK : PQK_ERROR_LAYER), pqk_cpu_features(), pqk_layers[l].name,
+              "pqk_use_layer");
         if (!supported) continue;
         const struct pqk_kernels expected = pqk_select(pqk_layers[l].needs);
         check(pqk_active_layer() == l, 0, pqk_layers[l].name, "pqk_active_layer");
@@ -88,6 +92,7 @@ int main(void)
     }
     test_layers();
     test_active();
-    printf("%d subsets of %d features, %d layers: %" PRIu64 " checks, %" PRIu64 " failures\n", 1 << BITS, BITS, pqk_layer_count, checks, failures);
+    printf("%d subsets of %d features, %d layers: %" PRIu64 " checks, %" PRIu64 " failures\n", 1 << BITS, BITS,
+           pqk_layer_count, checks, failures);
     return failures != 0;
 }

@@ -22,38 +22,42 @@
 typedef vf32 float_word(vf32 a, vf32 b, vf32 c);
 typedef float float_reference(float a, float b, float c);
 
-#define WORD_1(op) static vf32 word_##op(vf32 a, vf32 b, vf32 c) { return (void)b, (void)c, vf32_##op(a); }
-#define WORD_2(op) static vf32 word_##op(vf32 a, vf32 b, vf32 c) { return (void)c, vf32_##op(a, b); }
-#define WORD_3(op) static vf32 word_##op(vf32 a, vf32 b, vf32 c) { return vf32_##op(a, b, c); }
+#define WORD_1(op) \
+    static vf32 word_##op(vf32 a, vf32 b, vf32 c) { return (void)b, (void)c, vf32_##op(a); }
+#define WORD_2(op) \
+    static vf32 word_##op(vf32 a, vf32 b, vf32 c) { return (void)c, vf32_##op(a, b); }
+#define WORD_3(op) \
+    static vf32 word_##op(vf32 a, vf32 b, vf32 c) { return vf32_##op(a, b, c); }
 #define REFERENCE(op, expression) \
     static float plain_##op(float a, float b, float c) { return (void)a, (void)b, (void)c, (expression); }
-WORD_2(add) REFERENCE(add, a + b)
-WORD_2(mul) REFERENCE(mul, a * b)
-WORD_2(div) REFERENCE(div, a / b)
-WORD_3(fma) REFERENCE(fma, fmaf(a, b, c))
-WORD_3(fnma) REFERENCE(fnma, fmaf(-a, b, c))
-WORD_2(min) REFERENCE(min, a < b ? a : b)
-WORD_2(max) REFERENCE(max, a > b ? a : b)
-WORD_3(clamp) REFERENCE(clamp, !(a > b) ? b : a < c ? a : c)
-WORD_1(trunc) REFERENCE(trunc, truncf(a))
-WORD_2(copysign) REFERENCE(copysign, copysignf(a, b))
+WORD_2(add)
+REFERENCE(add, a + b) WORD_2(mul) REFERENCE(mul, a *b) WORD_2(div) REFERENCE(div, a / b) WORD_3(fma)
+    REFERENCE(fma, fmaf(a, b, c)) WORD_3(fnma) REFERENCE(fnma, fmaf(-a, b, c)) WORD_2(min) REFERENCE(min, a < b ? a : b)
+        WORD_2(max) REFERENCE(max, a > b ? a : b) WORD_3(clamp) REFERENCE(clamp, !(a > b) ? b
+                                                                                 : a < c  ? a
+                                                                                          : c) WORD_1(trunc)
+            REFERENCE(trunc, truncf(a)) WORD_2(copysign) REFERENCE(copysign, copysignf(a, b))
 
-enum agreement { SAME_BITS, ANY_NAN, ANY_ZERO }; /* which difference is allowed */
+                enum agreement {
+                    SAME_BITS,
+                    ANY_NAN,
+                    ANY_ZERO
+                }; /* which difference is allowed */
 static const struct {
     const char *name;
     float_word *word;
     float_reference *plain;
     enum agreement agreement;
 } float_words[] = {
-    {"vf32_add", word_add, plain_add, ANY_NAN},
-    {"vf32_mul", word_mul, plain_mul, ANY_NAN},
-    {"vf32_div", word_div, plain_div, ANY_NAN},
-    {"vf32_fma", word_fma, plain_fma, ANY_NAN},
-    {"vf32_fnma", word_fnma, plain_fnma, ANY_NAN},
-    {"vf32_min", word_min, plain_min, SAME_BITS},
-    {"vf32_max", word_max, plain_max, SAME_BITS},
-    {"vf32_clamp", word_clamp, plain_clamp, ANY_ZERO},
-    {"vf32_trunc", word_trunc, plain_trunc, ANY_NAN},
+    {"vf32_add",      word_add,      plain_add,      ANY_NAN  },
+    {"vf32_mul",      word_mul,      plain_mul,      ANY_NAN  },
+    {"vf32_div",      word_div,      plain_div,      ANY_NAN  },
+    {"vf32_fma",      word_fma,      plain_fma,      ANY_NAN  },
+    {"vf32_fnma",     word_fnma,     plain_fnma,     ANY_NAN  },
+    {"vf32_min",      word_min,      plain_min,      SAME_BITS},
+    {"vf32_max",      word_max,      plain_max,      SAME_BITS},
+    {"vf32_clamp",    word_clamp,    plain_clamp,    ANY_ZERO },
+    {"vf32_trunc",    word_trunc,    plain_trunc,    ANY_NAN  },
     {"vf32_copysign", word_copysign, plain_copysign, SAME_BITS},
 };
 
@@ -63,7 +67,7 @@ static void check_float_words(const float *a, const float *b, const float *c)
         float got[VL];
         vf32_store_f32(got, float_words[w].word(vf32_load_f32(a), vf32_load_f32(b), vf32_load_f32(c)));
         for (int i = 0; i < VL; ++i) {
-            if (float_words[w].word == word_clamp && !(b[i] <= c[i])) continue;           /* a range */
+            if (float_words[w].word == word_clamp && !(b[i] <= c[i])) continue;             /* a range */
             if (float_words[w].word == word_copysign && pqk_f32_bits(a[i]) >> 31) continue; /* a magnitude */
             const float want = float_words[w].plain(a[i], b[i], c[i]);
             const enum agreement agreement = float_words[w].agreement;
@@ -213,8 +217,8 @@ static void test_integers(void)
     }
     for (int round = 0; round < 20000; ++round) {
         float x[VL];
-        for (int i = 0; i < VL; ++i)
-            do x[i] = any_float();
+        for (int i = 0; i < VL; ++i) do
+                x[i] = any_float();
             while (!(x[i] >= -2147483648.0f && x[i] < 2147483648.0f));
         check_rounding(x);
     }

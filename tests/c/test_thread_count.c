@@ -56,10 +56,21 @@ static void test_parsing(void)
         const char *text;
         int alone, list;
     } cases[] = {
-        {NULL, 0, 0},       {"", 0, 0},       {"4", 4, 4},        {" 4 ", 4, 4},
-        {"4,2,1", 0, 4},    {"4 ,2", 0, 4},   {"0", 0, 0},        {"-2", 0, 0},
-        {"four", 0, 0},     {"4x", 0, 0},     {"2.5", 0, 0},      {",4", 0, 0},
-        {"1024", 1024, 1024}, {"99999", 1024, 1024}, {"999999999999999999999999", 1024, 1024},
+        {NULL,                       0,    0   },
+        {"",                         0,    0   },
+        {"4",                        4,    4   },
+        {" 4 ",                      4,    4   },
+        {"4,2,1",                    0,    4   },
+        {"4 ,2",                     0,    4   },
+        {"0",                        0,    0   },
+        {"-2",                       0,    0   },
+        {"four",                     0,    0   },
+        {"4x",                       0,    0   },
+        {"2.5",                      0,    0   },
+        {",4",                       0,    0   },
+        {"1024",                     1024, 1024},
+        {"99999",                    1024, 1024},
+        {"999999999999999999999999", 1024, 1024},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         check(pqk_parse_thread_count(cases[i].text, 0) == cases[i].alone, "parse a number");
@@ -112,15 +123,15 @@ static void test_cgroups(void)
         const char *membership;
         int cpus;
     } cases[] = {
-        {"0::/a/b\n", 4},
-        {"0::/a\n", 4},
-        {"0::/\n", 0},
-        {"0::/a/gone/away\n", 4},
+        {"0::/a/b\n",                               4},
+        {"0::/a\n",                                 4},
+        {"0::/\n",                                  0},
+        {"0::/a/gone/away\n",                       4},
         {"3:cpuset:/\n2:cpu,cpuacct:/free\n0::/\n", 2},
-        {"2:cpu,cpuacct:/seen/from/the/host\n", 2},
-        {"2:cpuset,cpuacct:/\n", 0},
-        {"nonsense\n\n:\n", 0},
-        {"0::/a/b\n2:cpu,cpuacct:/\n", 2},
+        {"2:cpu,cpuacct:/seen/from/the/host\n",     2},
+        {"2:cpuset,cpuacct:/\n",                    0},
+        {"nonsense\n\n:\n",                         0},
+        {"0::/a/b\n2:cpu,cpuacct:/\n",              2},
     };
     snprintf(member, sizeof member, "%s/membership", root);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {

@@ -269,6 +269,8 @@ def test_tensors_are_viewed(isa):
         ours = qk.quantize(x, 0.02, 3, dtype="uint8")
         assert ours.shape == tuple(x.shape)
         np.testing.assert_array_equal(ours, qk.quantize(x.numpy().copy(), 0.02, 3, dtype="uint8"))
+    bits = whole.bfloat16()[:, 1::3]
+    np.testing.assert_array_equal(qk.quantize(bits, 0.02), qk.quantize(bits.float().numpy(), 0.02))
     scale, z = torch.rand(10) + 0.01, torch.arange(10)
     theirs = torch.quantize_per_channel(whole, scale, z, 1, torch.qint8)
     ours = qk.quantize(whole, scale, z, axis=1, convention="torch")

@@ -8,7 +8,7 @@
 
 static struct place memory[PQK_MAX_OPERANDS];
 static struct place *places[PQK_MAX_OPERANDS]; /* memory[o], or memory[0] for a result in place */
-static char *plain[PQK_MAX_OPERANDS]; /* inputs; and outputs as the scalar kernel makes them */
+static char *plain[PQK_MAX_OPERANDS];          /* inputs; and outputs as the scalar kernel makes them */
 static struct parameters_space space;
 
 static void make_memory(void)
@@ -38,7 +38,8 @@ void fill_floats(struct affine_case *c)
         for (size_t i = 0; i < c->shape.n; ++i) {
             const ptrdiff_t p = param_of(&c->tile, r, i);
             const int32_t z = a->zero_point ? a->zero_point[p] : 0;
-            put_input(&c->rng, c->input + r * row_bytes, i, step_of(a, p), a->quant_min - z, a->quant_max - z, c->type[0]);
+            put_input(&c->rng, c->input + r * row_bytes, i, step_of(a, p), a->quant_min - z, a->quant_max - z,
+                      c->type[0]);
         }
     }
 }
@@ -70,7 +71,7 @@ static void choose_factors(struct affine_case *c)
     if (rng_chance(rng, 20)) {
         c->affine.quotient = (enum pqk_quotient)rng_below(rng, 4);
         c->affine.away = rng_chance(rng, 50);
-        c->affine.zero_is_zero = rng_chance(rng, 50);
+        c->affine.infinite_is_zero = rng_chance(rng, 50);
         c->affine.numerator = rng_chance(rng, 50) ? 1.0f : 127.0f;
     }
 }
@@ -115,20 +116,22 @@ static void explain(struct harness *h, const struct affine_case *c, int o, const
     const struct pqk_affine *a = &c->affine;
     if (!report(h)) return;
     printf("FAILED %s %s: operand %d: %s\n  %s\n", h->layer, h->kernel, o, what, machine_case);
-    printf("  rows %zu, n %zu, %s the array %u bytes from the guard, stream %d, param_row %td, param_col %td, types %d %d, in place %d\n",
+    printf("  rows %zu, n %zu, %s the array %u bytes from the guard, stream %d, param_row %td, param_col %td, types %d "
+           "%d, in place %d\n",
            c->shape.rows, c->shape.n, c->shape.at_end ? "end of" : "start of", c->shape.offset, c->tile.stream,
            c->tile.param_row, c->tile.param_col, c->type[0], c->type[1], c->in_place);
-    printf("  quotient %d, away %d, zero_is_zero %d, numerator %g, inverse %s, quant_min %d, quant_max %d\n", a->quotient,
-           a->away, a->zero_is_zero, (double)a->numerator, a->inverse ? "given" : "NULL", a->quant_min, a->quant_max);
+    printf("  quotient %d, away %d, infinite_is_zero %d, numerator %g, inverse %s, quant_min %d, quant_max %d\n",
+           a->quotient, a->away, a->infinite_is_zero, (double)a->numerator, a->inverse ? "given" : "NULL", a->quant_min,
+           a->quant_max);
     const size_t i = byte * 8 / (size_t)pqk_type_bits(c->type[o]);
     if (o < 1 || i >= c->shape.n || strcmp(what, "wrong value")) return;
     const ptrdiff_t p = param_of(&c->tile, row, i);
-    printf("  row %zu, index %zu: input 0x%" PRIx32 ", scale 0x%08" PRIx32 ", inverse 0x%08" PRIx32 ", zero point %d\n", row,
-           i, element_bits(plain[0], places[0]->row_bytes, row, i, c->type[0]), bits_of(a->scale[p]),
+    printf("  row %zu, index %zu: input 0x%" PRIx32 ", scale 0x%08" PRIx32 ", inverse 0x%08" PRIx32 ", zero point %d\n",
+           row, i, element_bits(plain[0], places[0]->row_bytes, row, i, c->type[0]), bits_of(a->scale[p]),
            a->inverse ? bits_of(a->inverse[p]) : 0, a->zero_point ? a->zero_point[p] : 0);
     char *got = places[o]->data + (ptrdiff_t)row * places[o]->stride;
-    printf("  expected 0x%" PRIx32 ", got 0x%" PRIx32 "\n", element_bits(plain[o], places[o]->row_bytes, row, i, c->type[o]),
-           element_bits(got, 0, 0, i, c->type[o]));
+    printf("  expected 0x%" PRIx32 ", got 0x%" PRIx32 "\n",
+           element_bits(plain[o], places[o]->row_bytes, row, i, c->type[o]), element_bits(got, 0, 0, i, c->type[o]));
 }
 
 static bool run_on_poison(struct harness *h, const struct affine_case *c, affine_kernel *kernel, unsigned char poison)
@@ -179,7 +182,9 @@ static void bench(const struct affine_operation *operation, const struct word *c
     enum { N = 4096, RUNS = 300 };
     static const float scale = 0.0371f;
     static const int32_t zero_point = 1;
-    struct affine_case c = {.rng = rng_make(1, "bench", 0), .shape = {.rows = 1, .n = N, .at_end = false, .offset = 0}};
+    struct affine_case c = {
+        .rng = rng_make(1, "bench", 0), .shape = {.rows = 1, .n = N, .at_end = false, .offset = 0}
+    };
     c.operands = operation->operands;
     c.tile = (struct pqk_tile){.rows = 1, .n = N};
     operation->choose_types(&c, words);

@@ -27,7 +27,8 @@ static void fill_input(struct affine_case *c)
     }
 }
 
-static const struct affine_operation dequantize = {.operands = 2, .choose_types = choose_types, .fill_input = fill_input};
+static const struct affine_operation dequantize = {
+    .operands = 2, .choose_types = choose_types, .fill_input = fill_input};
 
 void test_pqk_dequantize_fn(struct harness *h, pqk_dequantize_fn *kernel, pqk_dequantize_fn *reference)
 {

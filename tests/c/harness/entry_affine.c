@@ -26,14 +26,19 @@ struct entry_call {
 };
 
 static const pqk_type floats[] = {PQK_F32, PQK_F16, PQK_BF16};
-static const pqk_type all_integers[] = {PQK_S8, PQK_U8, PQK_S16, PQK_U16, PQK_S4, PQK_U4, PQK_S2, PQK_U2, PQK_S4X2, PQK_U4X2, PQK_S2X4, PQK_U2X4, PQK_S32};
+static const pqk_type all_integers[] = {PQK_S8, PQK_U8,   PQK_S16,  PQK_U16,  PQK_S4,   PQK_U4, PQK_S2,
+                                        PQK_U2, PQK_S4X2, PQK_U4X2, PQK_S2X4, PQK_U2X4, PQK_S32};
 
 static struct oracle_params params_at(const struct entry_call *c, const int64_t index[ENTRY_NDIM])
 {
     const size_t p = entry_param(&c->shape, index);
-    return (struct oracle_params){c->convention, !c->params.block, c->affine.scale[p],
+    return (struct oracle_params){c->convention,
+                                  !c->params.block,
+                                  c->affine.scale[p],
                                   c->affine.inverse ? c->affine.inverse + p : NULL,
-                                  c->affine.zero_point ? c->affine.zero_point[p] : 0, c->affine.quant_min, c->affine.quant_max};
+                                  c->affine.zero_point ? c->affine.zero_point[p] : 0,
+                                  c->affine.quant_min,
+                                  c->affine.quant_max};
 }
 
 /* Inputs that suit the parameters of their place. */
@@ -64,12 +69,16 @@ static void expect(const struct entry_call *c)
         bool inside;
         if (c->work == QUANTIZE) {
             if (j == 0 && oracle_type_bits(y.array.type) < 8) /* a packed row is padded with zeros */
-                memset(at, 0, bytes_of_elements(y.array.type, (size_t)c->shape.shape[c->shape.ndim ? c->shape.ndim - 1 : 0] * (c->shape.ndim > 0) + (c->shape.ndim == 0)));
+                memset(at, 0,
+                       bytes_of_elements(y.array.type, (size_t)c->shape.shape[c->shape.ndim ? c->shape.ndim - 1 : 0] *
+                                                               (c->shape.ndim > 0) +
+                                                           (c->shape.ndim == 0)));
             oracle_store_integer(at, j, oracle_quantize(oracle_load_float(from, i, x.array.type), &p), y.array.type);
         } else if (c->work == DEQUANTIZE) {
             oracle_store_float(at, j, oracle_dequantize(oracle_load_integer(from, i, x.array.type), &p), y.array.type);
         } else {
-            oracle_store_float(at, j, oracle_fake_quantize(oracle_load_float(from, i, x.array.type), &p, &inside), x.array.type);
+            oracle_store_float(at, j, oracle_fake_quantize(oracle_load_float(from, i, x.array.type), &p, &inside),
+                               x.array.type);
             if (c->mask) *entry_at(&mask, true, index, &k) = inside;
         }
     } while (entry_next(&c->shape, index));
@@ -80,7 +89,8 @@ static pqk_status call(const struct entry_call *c, const pqk_exec *exec)
     const pqk_array *to = c->in_place ? &x.array : &y.array;
     if (c->work == QUANTIZE) return pqk_quantize(&x.array, &c->params, c->convention, to, exec);
     if (c->work == DEQUANTIZE) return pqk_dequantize(&x.array, &c->params, to, exec);
-    return pqk_fake_quantize(&x.array, &c->params, c->convention, c->affine.quant_min, c->affine.quant_max, to, c->mask, exec);
+    return pqk_fake_quantize(&x.array, &c->params, c->convention, c->affine.quant_min, c->affine.quant_max, to, c->mask,
+                             exec);
 }
 
 /* Whole, on threads; or every piece once, the last one first. */
@@ -95,7 +105,8 @@ static const char *run(struct entry_call *c)
             const pqk_status now = call(c, &exec);
             status = now ? now : status;
         }
-    else status = call(c, NULL);
+    else
+        status = call(c, NULL);
     if (odd && !environment_restore(e)) return "the caller's floating-point environment changed";
     return status ? pqk_status_message(status) : NULL;
 }
@@ -111,9 +122,12 @@ static void describe(const struct entry_array *a, const char *name)
 static void complain(struct harness *h, const struct entry_call *c, const char *what)
 {
     if (!report(h)) return;
-    printf("FAILED %s on %s: %s\n  --only entries --seed %" PRIu64 " --case %" PRIu64 "\n  convention %d, quant_min %d, quant_max %d, inverse %d, zero_point %d, threads %d, parts %d, mask %d, in place %d\n  shape",
-           names[c->work], h->layer, what, h->options.seed, c->number, c->convention, c->affine.quant_min, c->affine.quant_max,
-           c->affine.inverse != NULL, c->affine.zero_point != NULL, c->threads, c->parts, c->mask != NULL, c->in_place);
+    printf("FAILED %s on %s: %s\n  --only entries --seed %" PRIu64 " --case %" PRIu64
+           "\n  convention %d, quant_min %d, quant_max %d, inverse %d, zero_point %d, threads %d, parts %d, mask %d, "
+           "in place %d\n  shape",
+           names[c->work], h->layer, what, h->options.seed, c->number, c->convention, c->affine.quant_min,
+           c->affine.quant_max, c->affine.inverse != NULL, c->affine.zero_point != NULL, c->threads, c->parts,
+           c->mask != NULL, c->in_place);
     for (int d = 0; d < c->shape.ndim; ++d) printf(" %" PRId64, c->shape.shape[d]);
     printf(", block");
     for (int d = 0; c->params.block && d < c->shape.ndim; ++d) printf(" %" PRId64, c->params.block[d]);
@@ -134,11 +148,14 @@ static void choose_call(struct entry_call *c, bool large)
     c->convention = (pqk_convention)rng_below(rng, PQK_BITSANDBYTES + 1);
     c->threads = thread_counts[rng_below(rng, 6)];
     c->parts = rng_chance(rng, 40) ? 1 + (int)rng_below(rng, 7) : 0;
-    if (c->work == FAKE_QUANTIZE) choose_fake_quantize_range(rng, &c->affine);
-    else oracle_range(integer, &c->affine.quant_min, &c->affine.quant_max);
+    if (c->work == FAKE_QUANTIZE)
+        choose_fake_quantize_range(rng, &c->affine);
+    else
+        oracle_range(integer, &c->affine.quant_min, &c->affine.quant_max);
     if (pqk_affine_convention(&c->affine, c->convention, !c->shape.blocks)) exit(2); /* for step_of() */
     choose_parameters(rng, &c->affine, &space, (size_t)c->shape.param_count, 1, 0);
-    c->params = (pqk_params){c->affine.scale, c->affine.zero_point, c->affine.inverse, c->shape.blocks ? c->shape.block : NULL};
+    c->params =
+        (pqk_params){c->affine.scale, c->affine.zero_point, c->affine.inverse, c->shape.blocks ? c->shape.block : NULL};
     c->in_place = c->work == FAKE_QUANTIZE && rng_chance(rng, 30);
     entry_layout(&x, rng, &c->shape, c->work == DEQUANTIZE ? integer : number, !c->in_place);
     entry_layout(&y, rng, &c->shape, c->work == QUANTIZE ? integer : number, false);
@@ -150,13 +167,16 @@ static void choose_call(struct entry_call *c, bool large)
 
 void entry_affine_case(struct harness *h, uint64_t number)
 {
-    struct entry_call c = {.rng = rng_make(h->options.seed, "entries", number), .work = (int)(number % WORKS), .number = number};
+    struct entry_call c = {
+        .rng = rng_make(h->options.seed, "entries", number), .work = (int)(number % WORKS), .number = number};
     entry_make(&x), entry_make(&y), entry_make(&mask);
     if (!space.scale.low)
-        space = (struct parameters_space){guard_make(ENTRY_ELEMENTS * 4), guard_make(ENTRY_ELEMENTS * 4), guard_make(ENTRY_ELEMENTS * 4)};
+        space = (struct parameters_space){guard_make(ENTRY_ELEMENTS * 4), guard_make(ENTRY_ELEMENTS * 4),
+                                          guard_make(ENTRY_ELEMENTS * 4)};
     choose_call(&c, number % 16 == 0);
     fill(&c);
-    snprintf(machine_case, sizeof machine_case, "--only entries --seed %" PRIu64 " --case %" PRIu64, h->options.seed, number);
+    snprintf(machine_case, sizeof machine_case, "--only entries --seed %" PRIu64 " --case %" PRIu64, h->options.seed,
+             number);
     expect(&c);
     pqk_set_num_threads(c.threads);
     const char *wrong = run(&c);

@@ -36,7 +36,8 @@ static void choose_shape(struct entry_shape *s, struct rng *rng, bool large)
 
 struct entry_shape entry_shape_choose(struct rng *rng, bool packed, bool large)
 {
-    struct entry_shape s = {.ndim = (int)(large ? 1 + rng_below(rng, 3) : rng_below(rng, ENTRY_NDIM + 1)), .param_count = 1};
+    struct entry_shape s = {.ndim = (int)(large ? 1 + rng_below(rng, 3) : rng_below(rng, ENTRY_NDIM + 1)),
+                            .param_count = 1};
     do choose_shape(&s, rng, large);
     while (s.elements > ENTRY_ELEMENTS);
     s.blocks = rng_chance(rng, 75);
@@ -75,15 +76,18 @@ static void choose_strides(struct entry_array *a, struct rng *rng, const struct 
     if (!simple) {
         if (rng_chance(rng, 30))
             for (int i = movable; i < s->ndim; ++i) order[i] = i - movable; /* Fortran */
-        else shuffle(rng, order + movable, s->ndim - movable);
+        else
+            shuffle(rng, order + movable, s->ndim - movable);
     }
     if (step == 0) step = 1;
     for (int i = movable; i < s->ndim; ++i) {
         const int d = order[i];
         if (!simple && rng_chance(rng, 25)) step += rng_below(rng, 9); /* padding; misaligned too */
         a->strides[d] = step;
-        if (!simple && shared && rng_chance(rng, 15)) a->strides[d] = 0;
-        else if (!simple && rng_chance(rng, 25)) a->strides[d] = -step;
+        if (!simple && shared && rng_chance(rng, 15))
+            a->strides[d] = 0;
+        else if (!simple && rng_chance(rng, 25))
+            a->strides[d] = -step;
         if (a->strides[d]) step *= s->shape[d] ? s->shape[d] : 1;
     }
 }
@@ -98,8 +102,10 @@ void entry_layout(struct entry_array *a, struct rng *rng, const struct entry_sha
     for (int d = 0; d < s->ndim; ++d) {
         const bool row = bits < 8 && d == s->ndim - 1;
         const int64_t span = row ? (s->shape[d] * bits + 7) / 8 - 1 : (s->shape[d] - 1) * a->strides[d];
-        if (span < 0 && s->shape[d] > 0) low += span;
-        else if (s->shape[d] > 0) high += span;
+        if (span < 0 && s->shape[d] > 0)
+            low += span;
+        else if (s->shape[d] > 0)
+            high += span;
     }
     a->bytes = s->elements ? (size_t)(high - low) : 0;
     if (a->bytes > ENTRY_BYTES - 64) abort();
@@ -148,8 +154,10 @@ char *entry_at(const struct entry_array *a, bool image, const int64_t index[ENTR
     const int ndim = a->array.ndim;
     *i = 0;
     for (int d = 0; d < ndim; ++d) {
-        if (oracle_type_bits(a->array.type) < 8 && d == ndim - 1) *i = (size_t)index[d];
-        else at += index[d] * a->strides[d];
+        if (oracle_type_bits(a->array.type) < 8 && d == ndim - 1)
+            *i = (size_t)index[d];
+        else
+            at += index[d] * a->strides[d];
     }
     return image ? a->image + (at - a->guard.low) : at;
 }

@@ -7,7 +7,8 @@ static float input[64];
 static unsigned char output[512], flags[64];
 static float scale[64];
 static int32_t zero_point[64];
-static int64_t shape[PQK_MAX_NDIM + 1], other_shape[PQK_MAX_NDIM + 1], strides[PQK_MAX_NDIM + 1], block[PQK_MAX_NDIM + 1];
+static int64_t shape[PQK_MAX_NDIM + 1], other_shape[PQK_MAX_NDIM + 1], strides[PQK_MAX_NDIM + 1],
+    block[PQK_MAX_NDIM + 1];
 
 /* A call that is right in every respect; each test makes one thing wrong. */
 struct wrong_call {
@@ -26,8 +27,15 @@ static struct wrong_call right(void)
     for (int i = 0; i < 64; ++i) scale[i] = 1, zero_point[i] = 0;
     shape[0] = other_shape[0] = 2;
     shape[1] = other_shape[1] = block[1] = 6;
-    return (struct wrong_call){{input, PQK_F32, 2, shape, NULL}, {output, PQK_S8, 2, other_shape, NULL},
-                               {scale, zero_point, NULL, block}, PQK_ONNX, {0, 1}, -128, 127};
+    return (struct wrong_call){
+        {input, PQK_F32, 2, shape, NULL},
+        {output, PQK_S8, 2, other_shape, NULL},
+        {scale, zero_point, NULL, block},
+        PQK_ONNX,
+        {0, 1},
+        -128,
+        127
+    };
 }
 
 static bool untouched(void)
@@ -48,20 +56,24 @@ static void check(struct harness *h, const char *what, bool ok)
 static void expect_quantize(struct harness *h, const char *what, const struct wrong_call *c, pqk_status status)
 {
     const pqk_status got = pqk_quantize(&c->x, &c->params, c->convention, &c->q, &c->exec);
-    if (got != status) printf("status %d (%s), expected %d (%s):\n", got, pqk_status_message(got), status, pqk_status_message(status));
+    if (got != status)
+        printf("status %d (%s), expected %d (%s):\n", got, pqk_status_message(got), status, pqk_status_message(status));
     check(h, what, got == status && untouched());
 }
 static void expect_dequantize(struct harness *h, const char *what, const struct wrong_call *c, pqk_status status)
 {
     const pqk_status got = pqk_dequantize(&c->x, &c->params, &c->q, &c->exec);
-    if (got != status) printf("status %d (%s), expected %d (%s):\n", got, pqk_status_message(got), status, pqk_status_message(status));
+    if (got != status)
+        printf("status %d (%s), expected %d (%s):\n", got, pqk_status_message(got), status, pqk_status_message(status));
     check(h, what, got == status && untouched());
 }
-static void expect_fake(struct harness *h, const char *what, const struct wrong_call *c, const pqk_array *mask, pqk_status status)
+static void expect_fake(struct harness *h, const char *what, const struct wrong_call *c, const pqk_array *mask,
+                        pqk_status status)
 {
     const pqk_status got =
         pqk_fake_quantize(&c->x, &c->params, c->convention, c->quant_min, c->quant_max, &c->q, mask, &c->exec);
-    if (got != status) printf("status %d (%s), expected %d (%s):\n", got, pqk_status_message(got), status, pqk_status_message(status));
+    if (got != status)
+        printf("status %d (%s), expected %d (%s):\n", got, pqk_status_message(got), status, pqk_status_message(status));
     check(h, what, got == status && untouched());
 }
 
@@ -82,7 +94,8 @@ static void wrong_types(struct harness *h)
         expect_fake(h, "fake_quantize: types that are no float", &c, NULL, PQK_ERROR_TYPE);
         const pqk_array x = {input, (pqk_type)floats_no[i], 2, shape, NULL};
         check(h, "observe: x of a type that is no float",
-              pqk_observe(&x, NULL, &(pqk_statistics){(float *)(void *)output, NULL, NULL, NULL}) == PQK_ERROR_TYPE && untouched());
+              pqk_observe(&x, NULL, &(pqk_statistics){(float *)(void *)output, NULL, NULL, NULL}) == PQK_ERROR_TYPE &&
+                  untouched());
     }
     for (int i = 0; i < 6; ++i) {
         struct wrong_call c = right();
@@ -119,9 +132,17 @@ static void wrong_shapes(struct harness *h)
     shape[1] = other_shape[1] = -6;
     expect_quantize(h, "a negative size", &c, PQK_ERROR_SHAPE);
     /* Sizes whose product, or whose bytes, no 64-bit number holds.  The input repeats one element: no memory. */
-    static const int64_t huge[][3] = {{INT64_MAX, 1, 1},          {INT64_MAX, INT64_MAX, INT64_MAX}, {1LL << 62, 1, 1},
-                                      {1LL << 32, 1LL << 31, 1},  {1LL << 21, 1LL << 21, 1LL << 21}, {1LL << 58, 2, 2},
-                                      {1, INT64_MAX / 2, 3},      {1LL << 31, 1LL << 31, 2},         {3, 1LL << 61, 1}};
+    static const int64_t huge[][3] = {
+        {INT64_MAX, 1,             1        },
+        {INT64_MAX, INT64_MAX,     INT64_MAX},
+        {1LL << 62, 1,             1        },
+        {1LL << 32, 1LL << 31,     1        },
+        {1LL << 21, 1LL << 21,     1LL << 21},
+        {1LL << 58, 2,             2        },
+        {1,         INT64_MAX / 2, 3        },
+        {1LL << 31, 1LL << 31,     2        },
+        {3,         1LL << 61,     1        }
+    };
     for (size_t i = 0; i < sizeof huge / sizeof huge[0]; ++i) {
         c = right();
         memcpy(shape, huge[i], sizeof huge[i]);
@@ -133,7 +154,8 @@ static void wrong_shapes(struct harness *h)
         expect_quantize(h, "a size that overflows", &c, PQK_ERROR_SHAPE);
         const pqk_array x = {input, PQK_F32, 3, shape, strides};
         check(h, "observe: a size that overflows",
-              pqk_observe(&x, NULL, &(pqk_statistics){(float *)(void *)output, NULL, NULL, NULL}) == PQK_ERROR_SHAPE && untouched());
+              pqk_observe(&x, NULL, &(pqk_statistics){(float *)(void *)output, NULL, NULL, NULL}) == PQK_ERROR_SHAPE &&
+                  untouched());
     }
     c = right();
     strides[0] = INT64_MAX / 2;
@@ -151,7 +173,8 @@ static void wrong_parameters(struct harness *h)
     block[0] = -1;
     expect_quantize(h, "a block of -1", &c, PQK_ERROR_BLOCK);
     check(h, "observe: a block of -1",
-          pqk_observe(&c.x, block, &(pqk_statistics){(float *)(void *)output, NULL, NULL, NULL}) == PQK_ERROR_BLOCK && untouched());
+          pqk_observe(&c.x, block, &(pqk_statistics){(float *)(void *)output, NULL, NULL, NULL}) == PQK_ERROR_BLOCK &&
+              untouched());
     c = right();
     c.q.type = PQK_S4X2;
     block[1] = 3;
@@ -168,7 +191,13 @@ static void wrong_parameters(struct harness *h)
         c.q.type = PQK_F32;
         expect_fake(h, "fake_quantize: a zero point outside the range", &c, NULL, PQK_ERROR_ZERO_POINT);
     }
-    static const int32_t ranges[][2] = {{1, 0}, {0, 65536}, {INT32_MIN, INT32_MAX}, {-32769, 32767}, {127, -128}};
+    static const int32_t ranges[][2] = {
+        {1,         0        },
+        {0,         65536    },
+        {INT32_MIN, INT32_MAX},
+        {-32769,    32767    },
+        {127,       -128     }
+    };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; ++i) {
         c = right();
         c.q.type = PQK_F32;
@@ -184,7 +213,12 @@ static void wrong_parameters(struct harness *h)
         c.q.type = PQK_F32;
         expect_fake(h, "fake_quantize: no such convention", &c, NULL, PQK_ERROR_CONVENTION);
     }
-    static const pqk_exec parts[] = {{-1, 2}, {2, 2}, {INT32_MAX, 3}, {INT32_MIN, 1}};
+    static const pqk_exec parts[] = {
+        {-1,        2},
+        {2,         2},
+        {INT32_MAX, 3},
+        {INT32_MIN, 1}
+    };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; ++i) {
         c = right();
         c.exec = parts[i];
@@ -200,8 +234,10 @@ void test_entry_errors(struct harness *h)
     wrong_shapes(h);
     wrong_parameters(h);
     for (int s = PQK_OK; s <= PQK_ERROR_PART; ++s)
-        check(h, "every status has a message", strcmp(pqk_status_message((pqk_status)s), pqk_status_message((pqk_status)10000)));
+        check(h, "every status has a message",
+              strcmp(pqk_status_message((pqk_status)s), pqk_status_message((pqk_status)10000)));
     check(h, "a layer that is none", pqk_use_layer(-1) == PQK_ERROR_LAYER && pqk_use_layer(1000) == PQK_ERROR_LAYER);
-    check(h, "names past the end", !pqk_layer_name(-1) && !pqk_layer_name(pqk_layer_count) && !pqk_operation_name(-1) &&
-                                       !pqk_operation_name(100000) && !pqk_operation_layer(100000));
+    check(h, "names past the end",
+          !pqk_layer_name(-1) && !pqk_layer_name(pqk_layer_count) && !pqk_operation_name(-1) &&
+              !pqk_operation_name(100000) && !pqk_operation_layer(100000));
 }

@@ -63,24 +63,32 @@ void entry_observe_case(struct harness *h, uint64_t number)
                                 mask & 4 ? (int64_t *)(void *)(guards[2].high - 8 * count) : NULL,
                                 mask & 8 ? (int64_t *)(void *)(guards[3].high - 8 * count) : NULL};
     for (int g = 0; g < 4; ++g) memset(guards[g].high - 8 * count, 0x5a, 8 * count);
-    snprintf(machine_case, sizeof machine_case, "--only entries --seed %" PRIu64 " --case %" PRIu64, h->options.seed, number);
+    snprintf(machine_case, sizeof machine_case, "--only entries --seed %" PRIu64 " --case %" PRIu64, h->options.seed,
+             number);
     pqk_set_num_threads(thread_counts[rng_below(&rng, 6)]);
 
     const bool odd = rng_chance(&rng, 50);
     const struct environment e = odd ? environment_odd(&rng) : (struct environment){0, 0};
     const pqk_status status = pqk_observe(&x.array, s.blocks ? s.block : NULL, &out);
     const char *wrong = odd && !environment_restore(e) ? "the caller's floating-point environment changed" : NULL;
-    if (status) wrong = pqk_status_message(status);
-    else if (out.min && memcmp(out.min, wanted_min, 4 * count)) wrong = "min";
-    else if (out.max && memcmp(out.max, wanted_max, 4 * count)) wrong = "max";
-    else if (out.nan_count && memcmp(out.nan_count, wanted_nan, 8 * count)) wrong = "nan_count";
-    else if (out.inf_count && memcmp(out.inf_count, wanted_inf, 8 * count)) wrong = "inf_count";
-    else if (!entry_agrees(&x)) wrong = "the input changed";
+    if (status)
+        wrong = pqk_status_message(status);
+    else if (out.min && memcmp(out.min, wanted_min, 4 * count))
+        wrong = "min";
+    else if (out.max && memcmp(out.max, wanted_max, 4 * count))
+        wrong = "max";
+    else if (out.nan_count && memcmp(out.nan_count, wanted_nan, 8 * count))
+        wrong = "nan_count";
+    else if (out.inf_count && memcmp(out.inf_count, wanted_inf, 8 * count))
+        wrong = "inf_count";
+    else if (!entry_agrees(&x))
+        wrong = "the input changed";
     ++h->cases;
     h->elements += (uint64_t)s.elements;
     if (!wrong || !report(h)) return;
-    printf("FAILED pqk_observe on %s: %s\n  --only entries --seed %" PRIu64 " --case %" PRIu64 ", threads %d, type %d, shape", h->layer,
-           wrong, h->options.seed, number, pqk_get_num_threads(), x.array.type);
+    printf("FAILED pqk_observe on %s: %s\n  --only entries --seed %" PRIu64 " --case %" PRIu64
+           ", threads %d, type %d, shape",
+           h->layer, wrong, h->options.seed, number, pqk_get_num_threads(), x.array.type);
     for (int d = 0; d < s.ndim; ++d) printf(" %" PRId64, s.shape[d]);
     printf(", block");
     for (int d = 0; s.blocks && d < s.ndim; ++d) printf(" %" PRId64, s.block[d]);

@@ -26,7 +26,8 @@ static void far_apart(struct harness *h, char *space, const int64_t x_strides[2]
     }
     const pqk_params params = {.scale = &scale};
     bool ok = pqk_quantize(&x, &params, PQK_ONNX, &q, NULL) == PQK_OK;
-    for (int i = 0; i < 6; ++i) ok = ok && (signed char)q_from[i / 3 * q_strides[0] + i % 3 * q_strides[1]] == 20 * i - 50;
+    for (int i = 0; i < 6; ++i)
+        ok = ok && (signed char)q_from[i / 3 * q_strides[0] + i % 3 * q_strides[1]] == 20 * i - 50;
     check(h, "strides past 2^31 and 2^32", ok);
 }
 
@@ -37,8 +38,12 @@ void test_entry_sizes(struct harness *h)
     if (!space) {
         printf("entries: no address space of 24 GiB, so strides past 2^32 are not tried\n");
     } else {
-        static const int64_t strides[][2] = {{(1LL << 31) + 4, 1LL << 12},   {(1LL << 32) + 4, (1LL << 31) + 64},
-                                             {-(1LL << 32), (1LL << 33) + 8}, {1LL << 34, -((1LL << 31) + 128)}};
+        static const int64_t strides[][2] = {
+            {(1LL << 31) + 4, 1LL << 12           },
+            {(1LL << 32) + 4, (1LL << 31) + 64    },
+            {-(1LL << 32),    (1LL << 33) + 8     },
+            {1LL << 34,       -((1LL << 31) + 128)}
+        };
         for (int i = 0; i < 4; ++i)
             for (int j = 0; j < 4; ++j) far_apart(h, space, strides[i], strides[j]);
         guard_release(space, bytes);
@@ -52,7 +57,8 @@ void test_entry_sizes(struct harness *h)
     int64_t nans = -1, infinities = -1;
     const pqk_statistics out = {&lo, &hi, &nans, &infinities};
     const pqk_array repeated = {(void *)(uintptr_t)&nan, PQK_F32, 1, &many, &none};
-    check(h, "2^31 + 5 elements are counted", pqk_observe(&repeated, NULL, &out) == PQK_OK && nans == many && infinities == 0);
+    check(h, "2^31 + 5 elements are counted",
+          pqk_observe(&repeated, NULL, &out) == PQK_OK && nans == many && infinities == 0);
 
     const int64_t long_run = (1LL << 30) + 3;
     const uint64_t long_bytes = (uint64_t)long_run * 4;
@@ -60,6 +66,7 @@ void test_entry_sizes(struct harness *h)
     if (!zeros) return;
     ((float *)(void *)zeros)[long_run - 1] = float_of(0x7f800000);
     const pqk_array run = {zeros, PQK_F32, 1, &long_run, NULL};
-    check(h, "a run of more than 2^32 bytes", pqk_observe(&run, NULL, &out) == PQK_OK && nans == 0 && infinities == 1 && lo == 0);
+    check(h, "a run of more than 2^32 bytes",
+          pqk_observe(&run, NULL, &out) == PQK_OK && nans == 0 && infinities == 1 && lo == 0);
     guard_release(zeros, long_bytes);
 }

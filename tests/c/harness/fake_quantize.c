@@ -5,8 +5,20 @@
 /* Ranges that callers choose: those of the types, without the lowest, a few bits, or any of at most 16 bits. */
 void choose_fake_quantize_range(struct rng *rng, struct pqk_affine *a)
 {
-    static const int32_t ranges[][2] = {{-128, 127}, {-127, 127}, {0, 255},       {-8, 7},          {0, 15}, {0, 1},
-                                        {0, 3},      {0, 127},    {-32768, 32767}, {0, 65535}, {-2, 1},  {0, 0}};
+    static const int32_t ranges[][2] = {
+        {-128,   127  },
+        {-127,   127  },
+        {0,      255  },
+        {-8,     7    },
+        {0,      15   },
+        {0,      1    },
+        {0,      3    },
+        {0,      127  },
+        {-32768, 32767},
+        {0,      65535},
+        {-2,     1    },
+        {0,      0    }
+    };
     const uint32_t which = rng_below(rng, 15);
     if (which < 12) {
         a->quant_min = ranges[which][0];

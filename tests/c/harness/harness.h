@@ -23,13 +23,13 @@
 #include "random.h"
 
 struct options {
-    const char *layer;   /* this one and no other; NULL: all that run here */
-    const char *limit;   /* no layer above this one; NULL: none */
-    const char *kernel;  /* only kernels whose name contains this */
+    const char *layer;  /* this one and no other; NULL: all that run here */
+    const char *limit;  /* no layer above this one; NULL: none */
+    const char *kernel; /* only kernels whose name contains this */
     uint64_t seed;
-    int64_t only;        /* this case alone, or -1 */
-    uint64_t random;     /* random cases a kernel, after the systematic ones */
-    uint32_t stride;     /* take every stride-th systematic case; 1 is all */
+    int64_t only;    /* this case alone, or -1 */
+    uint64_t random; /* random cases a kernel, after the systematic ones */
+    uint32_t stride; /* take every stride-th systematic case; 1 is all */
     bool bench;
 };
 
@@ -57,7 +57,7 @@ size_t bytes_of_elements(pqk_type type, size_t n);
 /* ---- plan.c: the tiles to try */
 struct shape {
     size_t rows, n;
-    bool at_end;     /* arrays end (or begin) `offset` bytes from the forbidden page */
+    bool at_end; /* arrays end (or begin) `offset` bytes from the forbidden page */
     unsigned offset;
     bool systematic; /* one of the complete list of lengths */
 };
@@ -67,7 +67,7 @@ struct shape shape_of_case(uint64_t index, struct rng *rng);
 /* ---- place.c: one array of a tile */
 struct place {
     struct guard guard;
-    char *base;         /* lowest byte of the rows */
+    char *base; /* lowest byte of the rows */
     size_t rows, row_bytes, extent;
     ptrdiff_t stride;   /* of rows, may be negative */
     char *data;         /* row 0 */
@@ -76,8 +76,8 @@ struct place {
 void place_make(struct place *p, size_t most_bytes);
 /* Where the rows go; gap: bytes between them; backwards: row 0 is the highest. */
 void place_rows(struct place *p, const struct shape *shape, size_t row_bytes, size_t gap, bool backwards);
-void place_fill(struct place *p, unsigned char fill);          /* the rows too */
-void place_write(struct place *p, const char *rows);           /* rows one after the other */
+void place_fill(struct place *p, unsigned char fill); /* the rows too */
+void place_write(struct place *p, const char *rows);  /* rows one after the other */
 /* NULL, or what is wrong; *at is the row and the byte in it. */
 const char *place_compare(const struct place *p, const char *rows, size_t *row, size_t *byte);
 

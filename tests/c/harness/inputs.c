@@ -27,12 +27,18 @@ static float special_scale(struct rng *rng)
 static float scale_from(struct rng *rng, enum drawer drawer)
 {
     switch (drawer) {
-    case POWERS_OF_TWO: return ldexpf(1.0f, rng_between(rng, -30, 30));
-    case NEAR_MULTIPLE: return near_multiple(rng);
-    case EXTREME: return rng_chance(rng, 50) ? rng_float(rng, rng_between(rng, -149, -95)) : rng_float(rng, rng_between(rng, 95, 127));
-    case SPECIAL: return special_scale(rng);
+    case POWERS_OF_TWO:
+        return ldexpf(1.0f, rng_between(rng, -30, 30));
+    case NEAR_MULTIPLE:
+        return near_multiple(rng);
+    case EXTREME:
+        return rng_chance(rng, 50) ? rng_float(rng, rng_between(rng, -149, -95))
+                                   : rng_float(rng, rng_between(rng, 95, 127));
+    case SPECIAL:
+        return special_scale(rng);
     case ORDINARY:
-    case DRAWERS: break;
+    case DRAWERS:
+        break;
     }
     return rng_float(rng, rng_between(rng, -24, 8));
 }
@@ -40,7 +46,11 @@ static float scale_from(struct rng *rng, enum drawer drawer)
 static enum drawer choose_drawer(struct rng *rng)
 {
     const uint32_t percent = rng_below(rng, 100);
-    return percent < 50 ? ORDINARY : percent < 60 ? POWERS_OF_TWO : percent < 75 ? NEAR_MULTIPLE : percent < 88 ? EXTREME : SPECIAL;
+    return percent < 50   ? ORDINARY
+           : percent < 60 ? POWERS_OF_TWO
+           : percent < 75 ? NEAR_MULTIPLE
+           : percent < 88 ? EXTREME
+                          : SPECIAL;
 }
 
 /* What a caller may pass as inverse: the reciprocal in float, in double and then float, or anything. */
@@ -92,7 +102,9 @@ void choose_parameters(struct rng *rng, struct pqk_affine *affine, const struct 
 double step_of(const struct pqk_affine *a, ptrdiff_t param)
 {
     const double scale = a->scale[param];
-    const double step = a->quotient == PQK_DIVIDE ? scale : a->inverse ? 1 / (double)a->inverse[param] : scale / (double)a->numerator;
+    const double step = a->quotient == PQK_DIVIDE ? scale
+                        : a->inverse              ? 1 / (double)a->inverse[param]
+                                                  : scale / (double)a->numerator;
     return isfinite(step) && step != 0 ? step : 1;
 }
 
@@ -125,6 +137,8 @@ void put_input(struct rng *rng, char *row, size_t i, double step, int32_t lo, in
     const float x = choose_input(rng, step, lo, hi);
     uint16_t half = type == PQK_F16 ? pqk_f32_to_f16(x) : pqk_f32_to_bf16(x);
     if (type != PQK_F32 && rng_chance(rng, 5)) half = (uint16_t)rng_next(rng);
-    if (type == PQK_F32) memcpy(row + 4 * i, &x, 4);
-    else memcpy(row + 2 * i, &half, 2);
+    if (type == PQK_F32)
+        memcpy(row + 4 * i, &x, 4);
+    else
+        memcpy(row + 2 * i, &half, 2);
 }

@@ -71,7 +71,8 @@ void machine_before_kernel(void)
     control_before = control_word();
 }
 
-/* A tile of no columns, which tiles.c never makes, may leave them: GCC forgets VZEROUPPER where a loop is not entered. */
+/* A tile of no columns, which tiles.c never makes, may leave them: GCC forgets VZEROUPPER where a loop is not entered.
+ */
 const char *machine_after_kernel(size_t n)
 {
     if (n && !uppers_clean()) return "left the upper halves of vector registers in use (no VZEROUPPER)";

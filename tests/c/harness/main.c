@@ -38,14 +38,22 @@ static struct options parse(int argc, char **argv, const char **only)
             for (int k = 0; pqk_operation_name(k); ++k) printf("kernel %s\n", pqk_operation_name(k));
             exit(0);
         } else if (value && ++i) {
-            if (!strcmp(name, "--layer")) o.layer = pqk_layers[layer_index(value)].name;
-            else if (!strcmp(name, "--limit")) o.limit = pqk_layers[layer_index(value)].name;
-            else if (!strcmp(name, "--kernel")) o.kernel = value;
-            else if (!strcmp(name, "--only")) *only = value;
-            else if (!strcmp(name, "--seed")) o.seed = strtoull(value, NULL, 0);
-            else if (!strcmp(name, "--random")) o.random = strtoull(value, NULL, 0);
-            else if (!strcmp(name, "--case")) o.only = strtoll(value, NULL, 0);
-            else fprintf(stderr, "harness: unknown option %s\n%s", name, usage), exit(2);
+            if (!strcmp(name, "--layer"))
+                o.layer = pqk_layers[layer_index(value)].name;
+            else if (!strcmp(name, "--limit"))
+                o.limit = pqk_layers[layer_index(value)].name;
+            else if (!strcmp(name, "--kernel"))
+                o.kernel = value;
+            else if (!strcmp(name, "--only"))
+                *only = value;
+            else if (!strcmp(name, "--seed"))
+                o.seed = strtoull(value, NULL, 0);
+            else if (!strcmp(name, "--random"))
+                o.random = strtoull(value, NULL, 0);
+            else if (!strcmp(name, "--case"))
+                o.only = strtoll(value, NULL, 0);
+            else
+                fprintf(stderr, "harness: unknown option %s\n%s", name, usage), exit(2);
         } else {
             fputs(usage, stderr);
             exit(2);
@@ -74,10 +82,10 @@ static void test_layer(struct harness *h, const struct pqk_layer *layer)
     h->layer = layer->name;
     machine_running = layer->name;
     /* A kernel of a kind that has no tester does not compile: there is no test_<type>(). */
-#define PQK_SLOT(op, type)                                        \
-    if (layer->kernels->op && selected(&h->options, #op)) {       \
-        h->kernel = #op;                                          \
-        test_##type(h, layer->kernels->op, scalar->op);           \
+#define PQK_SLOT(op, type)                                  \
+    if (layer->kernels->op && selected(&h->options, #op)) { \
+        h->kernel = #op;                                    \
+        test_##type(h, layer->kernels->op, scalar->op);     \
     }
     PQK_ALL_OPS
 #undef PQK_SLOT
@@ -100,8 +108,8 @@ static void test_kernels(struct harness *h)
         const uint64_t failures = h->failures;
         h->cases = h->elements = 0;
         test_layer(h, &pqk_layers[l]);
-        printf("kernels %-12s %9" PRIu64 " cases %12" PRIu64 " elements  %s\n", pqk_layers[l].name, h->cases, h->elements,
-               h->failures == failures ? "ok" : "FAILED");
+        printf("kernels %-12s %9" PRIu64 " cases %12" PRIu64 " elements  %s\n", pqk_layers[l].name, h->cases,
+               h->elements, h->failures == failures ? "ok" : "FAILED");
         fflush(stdout);
     }
 }
@@ -112,17 +120,19 @@ static void bench_kernels(struct harness *h)
     for (int l = 0; l < pqk_layer_count; ++l)
         if (wanted(&h->options, l)) printf(" %9s", pqk_layers[l].name);
     printf("\n");
-#define PQK_SLOT(op, type)                                                                       \
-    if (selected(&h->options, #op)) {                                                            \
-        h->kernel = #op;                                                                         \
-        printf("%-24s", #op);                                                                    \
-        for (int l = 0; l < pqk_layer_count; ++l) {                                              \
-            if (!wanted(&h->options, l)) continue;                                               \
-            if (!pqk_layers[l].kernels->op) printf(" %9s", "inherited");                         \
-            else test_##type(h, pqk_layers[l].kernels->op, pqk_layers[0].kernels->op);           \
-        }                                                                                        \
-        printf("\n");                                                                            \
-        fflush(stdout);                                                                          \
+#define PQK_SLOT(op, type)                                                            \
+    if (selected(&h->options, #op)) {                                                 \
+        h->kernel = #op;                                                              \
+        printf("%-24s", #op);                                                         \
+        for (int l = 0; l < pqk_layer_count; ++l) {                                   \
+            if (!wanted(&h->options, l)) continue;                                    \
+            if (!pqk_layers[l].kernels->op)                                           \
+                printf(" %9s", "inherited");                                          \
+            else                                                                      \
+                test_##type(h, pqk_layers[l].kernels->op, pqk_layers[0].kernels->op); \
+        }                                                                             \
+        printf("\n");                                                                 \
+        fflush(stdout);                                                               \
     }
     PQK_ALL_OPS
 #undef PQK_SLOT

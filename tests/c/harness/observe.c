@@ -75,16 +75,19 @@ static void fill(struct rng *rng, pqk_type type, size_t count)
         const bool odd_one = rng_chance(rng, 2);
         const double sign = style == 1 ? 1 : style == 2 ? -1 : bits & 1 ? -1 : 1;
         float x = (float)(sign * rng_unit(rng) * 10);
-        if (style == 3 || (odd_one && style != 7)) x = float_of(bits & 0x80000000);           /* zeros */
-        if (style == 4 && odd_one) x = float_of(0x7f800000 | (bits & 0x80000000));             /* infinities */
-        if (style == 5 && (odd_one || bits % 3 == 0)) x = float_of(0x7f800001 | bits);         /* NaN */
+        if (style == 3 || (odd_one && style != 7)) x = float_of(bits & 0x80000000);    /* zeros */
+        if (style == 4 && odd_one) x = float_of(0x7f800000 | (bits & 0x80000000));     /* infinities */
+        if (style == 5 && (odd_one || bits % 3 == 0)) x = float_of(0x7f800001 | bits); /* NaN */
         if (style == 6) x = float_of(bits);
-        if (type == PQK_F32) memcpy(plain + 4 * i, &x, 4);
-        else put_input(rng, plain, i, x != x ? 1 : (double)x, -1, 1, type);
+        if (type == PQK_F32)
+            memcpy(plain + 4 * i, &x, 4);
+        else
+            put_input(rng, plain, i, x != x ? 1 : (double)x, -1, 1, type);
     }
 }
 
-static void run_case(struct harness *h, uint64_t index, pqk_type type, pqk_observe_fn *kernel, pqk_observe_fn *reference)
+static void run_case(struct harness *h, uint64_t index, pqk_type type, pqk_observe_fn *kernel,
+                     pqk_observe_fn *reference)
 {
     struct rng rng = rng_make(h->options.seed, h->kernel, index);
     const struct shape shape = shape_of_case(index, &rng);
@@ -121,7 +124,8 @@ static void run_case(struct harness *h, uint64_t index, pqk_type type, pqk_obser
     h->elements += shape.rows * shape.n;
     if (!wrong || !report(h)) return;
     printf("FAILED %s %s: %s\n  %s\n  rows %zu, n %zu, offset %u, at_end %d, param_row %td, param_col %td\n", h->layer,
-           h->kernel, wrong, machine_case, shape.rows, shape.n, shape.offset, shape.at_end, tile.param_row, tile.param_col);
+           h->kernel, wrong, machine_case, shape.rows, shape.n, shape.offset, shape.at_end, tile.param_row,
+           tile.param_col);
 }
 
 static void bench(pqk_type type, pqk_observe_fn *kernel)

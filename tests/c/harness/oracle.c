@@ -40,11 +40,10 @@ static double fused(double x, double r, double z)
 
 static double reciprocal(const struct oracle_params *p)
 {
-    const bool zero_for_zero = p->convention == PQK_GGML || p->convention == PQK_BITSANDBYTES;
-    if (zero_for_zero && p->scale == 0) return 0;
-    if (p->inverse) return *p->inverse;
-    const float inverse = nearest(1.0 / (double)p->scale);
-    return p->convention == PQK_BITSANDBYTES ? nearest(127.0 * (double)inverse) : inverse;
+    const float inverse = p->inverse ? *p->inverse : (float)nearest(1.0 / (double)p->scale);
+    const bool bitsandbytes = p->convention == PQK_BITSANDBYTES;
+    const double r = bitsandbytes && !p->inverse ? nearest(127.0 * (double)inverse) : inverse;
+    return isinf(r) && (bitsandbytes || p->convention == PQK_GGML) ? 0 : r;
 }
 
 /* The integer with its zero point and without limits, or NaN. */
@@ -52,15 +51,20 @@ static double unlimited(double x, const struct oracle_params *p)
 {
     const double s = p->scale, r = reciprocal(p), z = p->zero_point;
     switch (p->convention) {
-    case PQK_ONNX: return half_to_even(nearest(x / s)) + z;
-    case PQK_TFLITE: return half_away(nearest(x / s)) + z;
+    case PQK_ONNX:
+        return half_to_even(nearest(x / s)) + z;
+    case PQK_TFLITE:
+        return half_away(nearest(x / s)) + z;
     case PQK_TORCH:
         return half_to_even(p->per_tensor ? fused(x, r, z) : nearest(nearest(x * r) + z));
-    case PQK_TORCH_DECOMPOSED_GROUP: return half_to_even(nearest(nearest(x * r) + z));
+    case PQK_TORCH_DECOMPOSED_GROUP:
+        return half_to_even(nearest(nearest(x * r) + z));
     case PQK_TORCH_DECOMPOSED:
     case PQK_TORCH_FAKE_QUANTIZE:
-    case PQK_BITSANDBYTES: return half_to_even(nearest(x * r)) + z;
-    case PQK_GGML: return half_away(nearest(x * r)) + z;
+    case PQK_BITSANDBYTES:
+        return half_to_even(nearest(x * r)) + z;
+    case PQK_GGML:
+        return half_away(nearest(x * r)) + z;
     }
     return NAN;
 }
@@ -93,10 +97,19 @@ static const struct {
     int bits;
     int32_t lowest, highest;
 } integers[] = {
-    {PQK_S8, 8, -128, 127},    {PQK_U8, 8, 0, 255},   {PQK_S16, 16, -32768, 32767}, {PQK_U16, 16, 0, 65535},
-    {PQK_S4, 8, -8, 7},        {PQK_U4, 8, 0, 15},    {PQK_S2, 8, -2, 1},           {PQK_U2, 8, 0, 3},
-    {PQK_S4X2, 4, -8, 7},      {PQK_U4X2, 4, 0, 15},  {PQK_S2X4, 2, -2, 1},         {PQK_U2X4, 2, 0, 3},
-    {PQK_S32, 32, INT32_MIN, INT32_MAX},
+    {PQK_S8,   8,  -128,      127      },
+    {PQK_U8,   8,  0,         255      },
+    {PQK_S16,  16, -32768,    32767    },
+    {PQK_U16,  16, 0,         65535    },
+    {PQK_S4,   8,  -8,        7        },
+    {PQK_U4,   8,  0,         15       },
+    {PQK_S2,   8,  -2,        1        },
+    {PQK_U2,   8,  0,         3        },
+    {PQK_S4X2, 4,  -8,        7        },
+    {PQK_U4X2, 4,  0,         15       },
+    {PQK_S2X4, 2,  -2,        1        },
+    {PQK_U2X4, 2,  0,         3        },
+    {PQK_S32,  32, INT32_MIN, INT32_MAX},
 };
 enum { INTEGERS = sizeof integers / sizeof integers[0] };
 
@@ -129,8 +142,10 @@ int32_t oracle_load_integer(const char *row, size_t i, pqk_type type)
     const int bits = oracle_type_bits(type), used = value_bits(type);
     const unsigned char *bytes = (const unsigned char *)row;
     uint64_t code = 0;
-    if (bits < 8) code = bytes[i * (size_t)bits / 8] >> i * (size_t)bits % 8;
-    else for (int b = 0; b < bits / 8; ++b) code |= (uint64_t)bytes[i * (size_t)(bits / 8) + (size_t)b] << 8 * b;
+    if (bits < 8)
+        code = bytes[i * (size_t)bits / 8] >> i * (size_t)bits % 8;
+    else
+        for (int b = 0; b < bits / 8; ++b) code |= (uint64_t)bytes[i * (size_t)(bits / 8) + (size_t)b] << 8 * b;
     code &= ((uint64_t)1 << used) - 1;
     int32_t lo = 0, hi = 0;
     oracle_range(type, &lo, &hi);
@@ -157,7 +172,9 @@ struct ieee {
 };
 static struct ieee format_of(pqk_type type)
 {
-    return type == PQK_F32 ? (struct ieee){23, 127, 8} : type == PQK_F16 ? (struct ieee){10, 15, 5} : (struct ieee){7, 127, 8};
+    return type == PQK_F32   ? (struct ieee){23, 127, 8}
+           : type == PQK_F16 ? (struct ieee){10, 15, 5}
+                             : (struct ieee){7, 127, 8};
 }
 
 double oracle_load_float(const char *row, size_t i, pqk_type type)

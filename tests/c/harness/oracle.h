@@ -27,7 +27,8 @@ int oracle_type_bits(pqk_type type);
 double oracle_load_float(const char *row, size_t i, pqk_type type);
 int32_t oracle_load_integer(const char *row, size_t i, pqk_type type);
 /* Writes element i, and nothing else but unused bits of its own byte, which become 0 (one element a byte). */
-void oracle_store_float(char *row, size_t i, double x, pqk_type type); /* x is a float32 value; NaN: the canonical one */
+void oracle_store_float(char *row, size_t i, double x,
+                        pqk_type type); /* x is a float32 value; NaN: the canonical one */
 void oracle_store_integer(char *row, size_t i, int32_t q, pqk_type type);
 
 #endif

@@ -24,7 +24,8 @@ static struct shape random_shape(struct rng *rng)
 {
     struct shape s = {.n = random_length(rng), .at_end = rng_chance(rng, 70)};
     s.rows = 1 + rng_below(rng, 9);
-    if (rng_chance(rng, 4) && s.n < 300) s.rows = 60 + rng_below(rng, MOST_ROWS - 60); /* constants: 64 rows at a time */
+    if (rng_chance(rng, 4) && s.n < 300)
+        s.rows = 60 + rng_below(rng, MOST_ROWS - 60); /* constants: 64 rows at a time */
     s.offset = rng_chance(rng, 60) ? 0 : rng_below(rng, OFFSETS);
     return s;
 }
@@ -32,16 +33,21 @@ static struct shape random_shape(struct rng *rng)
 struct shape shape_of_case(uint64_t index, struct rng *rng)
 {
     if (index < SHORT) {
-        const struct shape s = {.rows = 1 + rng_below(rng, 3), .n = (size_t)(index / (2 * OFFSETS)),
-                                .at_end = index / OFFSETS % 2 == 0, .offset = (unsigned)(index % OFFSETS),
+        const struct shape s = {.rows = 1 + rng_below(rng, 3),
+                                .n = (size_t)(index / (2 * OFFSETS)),
+                                .at_end = index / OFFSETS % 2 == 0,
+                                .offset = (unsigned)(index % OFFSETS),
                                 .systematic = true};
         return s;
     }
     index -= SHORT;
     if (index < POWERS) {
         const size_t power = (size_t)1 << (FIRST_POWER + index / 6);
-        const struct shape s = {.rows = 1, .n = power - 1 + index / 2 % 3, .at_end = index % 2 == 0,
-                                .offset = rng_chance(rng, 50) ? 0 : rng_below(rng, OFFSETS), .systematic = true};
+        const struct shape s = {.rows = 1,
+                                .n = power - 1 + index / 2 % 3,
+                                .at_end = index % 2 == 0,
+                                .offset = rng_chance(rng, 50) ? 0 : rng_below(rng, OFFSETS),
+                                .systematic = true};
         return s;
     }
     return random_shape(rng);

@@ -11,7 +11,8 @@ static void choose_types(struct affine_case *c, const struct word *const words[2
     if (!pqk_integer_type(c->type[1], &slot, &c->affine.quant_min, &c->affine.quant_max)) exit(2);
 }
 
-static const struct affine_operation quantize = {.operands = 2, .choose_types = choose_types, .fill_input = fill_floats};
+static const struct affine_operation quantize = {
+    .operands = 2, .choose_types = choose_types, .fill_input = fill_floats};
 
 void test_pqk_quantize_fn(struct harness *h, pqk_quantize_fn *kernel, pqk_quantize_fn *reference)
 {
