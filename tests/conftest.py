@@ -20,6 +20,7 @@ settings.register_profile("dev", max_examples=50, deadline=None, suppress_health
 settings.register_profile(
     "ci", settings.get_profile("dev"), max_examples=200, derandomize=True, database=None, print_blob=True
 )
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=10)  # for emulated machines
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 
