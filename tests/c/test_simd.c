@@ -30,19 +30,25 @@ typedef float float_reference(float a, float b, float c);
     static vf32 word_##op(vf32 a, vf32 b, vf32 c) { return vf32_##op(a, b, c); }
 #define REFERENCE(op, expression) \
     static float plain_##op(float a, float b, float c) { return (void)a, (void)b, (void)c, (expression); }
-WORD_2(add)
-REFERENCE(add, a + b) WORD_2(mul) REFERENCE(mul, a *b) WORD_2(div) REFERENCE(div, a / b) WORD_3(fma)
-    REFERENCE(fma, fmaf(a, b, c)) WORD_3(fnma) REFERENCE(fnma, fmaf(-a, b, c)) WORD_2(min) REFERENCE(min, a < b ? a : b)
-        WORD_2(max) REFERENCE(max, a > b ? a : b) WORD_3(clamp) REFERENCE(clamp, !(a > b) ? b
-                                                                                 : a < c  ? a
-                                                                                          : c) WORD_1(trunc)
-            REFERENCE(trunc, truncf(a)) WORD_2(copysign) REFERENCE(copysign, copysignf(a, b))
+/* A word and what it must do, pair by pair. */
+/* clang-format off */
+WORD_2(add) REFERENCE(add, a + b)
+WORD_2(mul) REFERENCE(mul, a * b)
+WORD_2(div) REFERENCE(div, a / b)
+WORD_3(fma) REFERENCE(fma, fmaf(a, b, c))
+WORD_3(fnma) REFERENCE(fnma, fmaf(-a, b, c))
+WORD_2(min) REFERENCE(min, a < b ? a : b)
+WORD_2(max) REFERENCE(max, a > b ? a : b)
+WORD_3(clamp) REFERENCE(clamp, !(a > b) ? b : a < c ? a : c)
+WORD_1(trunc) REFERENCE(trunc, truncf(a))
+WORD_2(copysign) REFERENCE(copysign, copysignf(a, b))
+    /* clang-format on */
 
-                enum agreement {
-                    SAME_BITS,
-                    ANY_NAN,
-                    ANY_ZERO
-                }; /* which difference is allowed */
+    enum agreement {
+        SAME_BITS,
+        ANY_NAN,
+        ANY_ZERO
+    }; /* which difference is allowed */
 static const struct {
     const char *name;
     float_word *word;
