@@ -22,6 +22,14 @@ MODULES = sorted(
 )
 
 
+def test_the_readme_runs():
+    readme = Path(__file__).parents[1] / "README.md"
+    with np.printoptions(legacy=False, precision=8, threshold=1000, linewidth=75):
+        failed, attempted = doctest.testfile(str(readme), module_relative=False, encoding="utf-8")
+    assert attempted >= 10
+    assert failed == 0
+
+
 @pytest.mark.parametrize("name", ["pyquantk", *MODULES])
 def test_examples(name):
     try:
