@@ -19,6 +19,20 @@
 #define unrolled_for for
 #endif
 
+/* Sanitizers instrument every variable of every inlined copy: a kernel file that is all inlined takes them minutes and
+ * gigabytes.  There, and only there, the compiler may call what it likes. */
+#if defined(__has_feature)
+#define PQK_HAS_FEATURE(feature) __has_feature(feature)
+#else
+#define PQK_HAS_FEATURE(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || PQK_HAS_FEATURE(address_sanitizer) || \
+    PQK_HAS_FEATURE(thread_sanitizer) || PQK_HAS_FEATURE(memory_sanitizer)
+#define PQK_ALWAYS_INLINE
+#elif defined(__GNUC__)
+#define PQK_ALWAYS_INLINE __attribute__((always_inline))
+#endif
+
 /* PQK_INLINE      always inlined; write `static PQK_INLINE`
  * PQK_ALIGNED(n)  before a declaration: its address is a multiple of n
  * PQK_EXPORT      before a definition: visible outside the extension module */
@@ -29,7 +43,7 @@
 #define PQK_RESTRICT     __restrict
 #define PQK_THREAD_LOCAL __declspec(thread)
 #else
-#define PQK_INLINE       inline __attribute__((always_inline))
+#define PQK_INLINE       inline PQK_ALWAYS_INLINE
 #define PQK_NOINLINE     __attribute__((noinline))
 #define PQK_ALIGNED(n)   __attribute__((aligned(n)))
 #define PQK_RESTRICT     restrict
