@@ -1,10 +1,8 @@
 /* fuzz_entries.c -- libFuzzer on the public functions: descriptors made of bytes.  Nothing may crash, and no
  * sanitizer may complain; what comes out is compared elsewhere.
  *
- *     python tests/c/build.py --cc clang --sanitize fuzzer,address -o build/fuzz tests/c/fuzz_entries.c
+ *     python tests/c/build.py --cc clang --sanitize fuzzer,address,undefined -o build/fuzz tests/c/fuzz_entries.c
  *     build/fuzz -max_len=600 -max_total_time=60
- *
- * (Not with `undefined` as well: the always-inlined kernels then take a compiler a quarter of an hour.)
  *
  * Without libFuzzer: -D FUZZ_STANDALONE gives a main() that feeds it random bytes, `build/fuzz COUNT SEED`.
  *
@@ -121,8 +119,8 @@ static void make_array(struct fuzz_array *a, struct bytes *b, pqk_type type, con
                         : change < 225 ? -step
                         : change < 245 ? step + (int64_t)(change % 7)
                                        : take_size(b);
-        const int64_t size = a->strides[d] < 0 ? 0 - (uint64_t)a->strides[d] : a->strides[d];
-        step = size < MOST_BYTES && a->shape[d] > 0 && a->shape[d] < MOST_BYTES ? size * a->shape[d] : 1;
+        const double bytes = (double)a->strides[d] * (double)a->shape[d];
+        step = bytes > 0 && bytes < MOST_BYTES ? a->strides[d] * a->shape[d] : bytes < 0 && bytes > -MOST_BYTES ? -a->strides[d] * a->shape[d] : 1;
     }
     a->real = allocate(a, b, how < 160);
 }
@@ -133,7 +131,7 @@ static int64_t count_params(const struct fuzz_array *a, const int64_t *block)
     double count = 1;
     for (int d = 0; block && d < a->array.ndim; ++d)
         count *= block[d] < 1 ? 1 : (double)(a->shape[d] / block[d] + (a->shape[d] % block[d] != 0));
-    return count <= MOST_ELEMENTS ? (int64_t)count : -1;
+    return count >= 0 && count <= MOST_ELEMENTS ? (int64_t)count : -1;
 }
 
 static pqk_type take_type(struct bytes *b, const pqk_type *usual, size_t count)

@@ -123,8 +123,9 @@ static void explain(struct harness *h, const struct affine_case *c, int o, const
     printf("  quotient %d, away %d, infinite_is_zero %d, numerator %g, inverse %s, quant_min %d, quant_max %d\n",
            a->quotient, a->away, a->infinite_is_zero, (double)a->numerator, a->inverse ? "given" : "NULL", a->quant_min,
            a->quant_max);
+    if (o < 1 || strcmp(what, "wrong value")) return;
     const size_t i = byte * 8 / (size_t)pqk_type_bits(c->type[o]);
-    if (o < 1 || i >= c->shape.n || strcmp(what, "wrong value")) return;
+    if (i >= c->shape.n) return;
     const ptrdiff_t p = param_of(&c->tile, row, i);
     printf("  row %zu, index %zu: input 0x%" PRIx32 ", scale 0x%08" PRIx32 ", inverse 0x%08" PRIx32 ", zero point %d\n",
            row, i, element_bits(plain[0], places[0]->row_bytes, row, i, c->type[0]), bits_of(a->scale[p]),
