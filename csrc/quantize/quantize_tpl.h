@@ -185,7 +185,8 @@ static PQK_INLINE int8_t quantize_mask(const struct pqk_affine *a) { return a->q
 static PQK_INLINE void quantize_part(const struct pqk_tile *t, size_t first, size_t count,
                                      const struct quantize_job job)
 {
-    if (job.way == AFFINE_GENERAL)
+    /* The scalar layer knows no other way, and has its loops. */
+    if (VL > 1 && job.way == AFFINE_GENERAL)
         quantize_rest(t, first, count, &job);
     else if (job.c->by_column)
         quantize_columns(t, first, count, &job);
