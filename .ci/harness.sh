@@ -12,7 +12,7 @@ has_runtime || apt_need libclang-rt-$llvm-dev
 # A program is one file tests/c/test_*.c, or the folder tests/c/harness.
 mapfile -t small < <(basename -s .c -a tests/c/test_*.c)
 # What test programs expect of each other: forked children may start threads.
-export TSAN_OPTIONS=die_after_fork=0 ASAN_OPTIONS=detect_stack_use_after_return=1
+export TSAN_OPTIONS=die_after_fork=0:allocator_may_return_null=1 ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
 
 # build NAME OPTION...: sets $program.
 build() {
