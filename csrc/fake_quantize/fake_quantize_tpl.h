@@ -88,7 +88,7 @@ static PQK_NOINLINE void fake_quantize_any(const char *x, char *y, char *mask, s
     for (size_t i = 0; i < n; i += 4 * VL, x += step, y += step) {
         const int m = n - i < 4 * VL ? (int)(n - i) : 4 * VL;
         vf32 v[4];
-        vs32 kept[4];
+        vs32 kept[4] = {vs32_set1(0), vs32_set1(0), vs32_set1(0), vs32_set1(0)};
         load_float_block(v, x, m, job->type);
         for (int j = 0; j < 4; ++j) {
             const size_t at = first + i + (size_t)(j * VL);
@@ -119,7 +119,7 @@ static PQK_INLINE size_t fake_quantize_run(const char *x, char *y, char *mask, s
     const int step = 2 * VL * float_size(job->type);
     size_t i = 0;
     for (; i + 4 * VL <= n; i += 4 * VL, x += 2 * step, y += 2 * step) {
-        vs32 kept[4];
+        vs32 kept[4] = {vs32_set1(0), vs32_set1(0), vs32_set1(0), vs32_set1(0)};
         fake_quantize_two(x, y, kept, c, c, job);
         fake_quantize_two(x + step, y + step, kept + 2, c, c, job);
         if (job->masked) v8_store(mask + i, fake_quantize_mask(kept));
@@ -162,7 +162,7 @@ static PQK_INLINE size_t fake_quantize_one_row(const char *x, char *y, char *mas
     const int step = 2 * VL * float_size(job->type);
     size_t i = 0;
     for (; i + 4 * VL <= n; i += 4 * VL, x += 2 * step, y += 2 * step) {
-        vs32 kept[4];
+        vs32 kept[4] = {vs32_set1(0), vs32_set1(0), vs32_set1(0), vs32_set1(0)};
         unrolled_for (int v = 0; v < 4; v += 2) {
             const struct fake_quantize_consts c =
                 fake_quantize_outside(affine_of_columns(job->p, i + (size_t)v * VL), job);
