@@ -120,7 +120,9 @@ static void make_array(struct fuzz_array *a, struct bytes *b, pqk_type type, con
                         : change < 245 ? step + (int64_t)(change % 7)
                                        : take_size(b);
         const double bytes = (double)a->strides[d] * (double)a->shape[d];
-        step = bytes > 0 && bytes < MOST_BYTES ? a->strides[d] * a->shape[d] : bytes < 0 && bytes > -MOST_BYTES ? -a->strides[d] * a->shape[d] : 1;
+        step = bytes > 0 && bytes < MOST_BYTES    ? a->strides[d] * a->shape[d]
+               : bytes < 0 && bytes > -MOST_BYTES ? -a->strides[d] * a->shape[d]
+                                                  : 1;
     }
     a->real = allocate(a, b, how < 160);
 }

@@ -37,7 +37,8 @@ static uint64_t control_before;
 enum { AVX_STATE = 1 << 2, ZMM_HIGH_STATE = 1 << 6 };
 /* Sanitizers keep the words of simd/ from being inlined (core/macros.h). */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || PQK_HAS_FEATURE(address_sanitizer) || \
-    PQK_HAS_FEATURE(memory_sanitizer) || PQK_HAS_FEATURE(thread_sanitizer) || PQK_HAS_FEATURE(undefined_behavior_sanitizer)
+    PQK_HAS_FEATURE(memory_sanitizer) || PQK_HAS_FEATURE(thread_sanitizer) ||                              \
+    PQK_HAS_FEATURE(undefined_behavior_sanitizer)
 enum { WORDS_INLINED = 0 };
 #else
 enum { WORDS_INLINED = 1 };
@@ -91,7 +92,8 @@ const char *machine_after_kernel(size_t n)
 const char *machine_notes(void)
 {
 #if defined(PQK_X86)
-    return can_see_uppers ? "upper halves of registers watched" : "upper halves not watched: a sanitizer's build, or XGETBV(1) does not tell";
+    return can_see_uppers ? "upper halves of registers watched"
+                          : "upper halves not watched: a sanitizer's build, or XGETBV(1) does not tell";
 #else
     return "no upper halves of registers on this CPU";
 #endif
