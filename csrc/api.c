@@ -27,7 +27,13 @@ const char *pqk_status_message(pqk_status status)
     case PQK_ERROR_MEMORY:
         return "out of memory";
     case PQK_ERROR_LAYER:
-        return "this CPU cannot run that layer, or there is none of that name";
+        return "this CPU cannot run that layer, there is none of that name, or the matrix was packed for another";
+    case PQK_ERROR_MULTIPLIER:
+        return "a fixed-point multiplier must have m0 = 0 or in [2^30, 2^31) and shift in [-31, 30]";
+    case PQK_ERROR_OPTION:
+        return "an option is unknown or not for these types";
+    case PQK_ERROR_OVERLAP:
+        return "the output shares memory with an input";
     }
     return "unknown status";
 }

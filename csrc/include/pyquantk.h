@@ -35,7 +35,10 @@ typedef enum pqk_status {
     PQK_ERROR_CONVENTION, /* no such convention, or not for this function */
     PQK_ERROR_PART,       /* part is not in [0, parts) */
     PQK_ERROR_MEMORY,     /* scratch memory could not be had */
-    PQK_ERROR_LAYER       /* no such layer, or this CPU cannot run it */
+    PQK_ERROR_LAYER,      /* no such layer, this CPU cannot run it, or B was packed for another one */
+    PQK_ERROR_MULTIPLIER, /* m0 is not 0 or in [2^30, 2^31), or shift not in [-31, 30] */
+    PQK_ERROR_OPTION,     /* an activation, rounding or mode that is not one, or not for these types */
+    PQK_ERROR_OVERLAP     /* the output shares memory with an input */
 } pqk_status;
 PQK_API const char *pqk_status_message(pqk_status status);
 
@@ -57,7 +60,21 @@ typedef enum pqk_type {
     PQK_S4X2,
     PQK_U4X2,
     PQK_S2X4,
-    PQK_U2X4
+    PQK_U2X4,
+    PQK_E4M3FN, /* 8-, 6- and 4-bit floats, one a byte, named as in ml_dtypes and ONNX */
+    PQK_E5M2,
+    PQK_E4M3FNUZ,
+    PQK_E5M2FNUZ,
+    PQK_E4M3B11FNUZ,
+    PQK_E4M3,
+    PQK_E3M4,
+    PQK_E2M3FN,
+    PQK_E3M2FN,
+    PQK_E2M1FN,
+    PQK_E8M0FNU,
+    PQK_E2M3FNX4, /* four 6-bit elements in three bytes, the first in the low bits */
+    PQK_E3M2FNX4,
+    PQK_E2M1FNX2
 } pqk_type;
 
 enum { PQK_MAX_NDIM = 64 };
@@ -131,6 +148,136 @@ typedef struct pqk_statistics {
     int64_t *nan_count, *inf_count;
 } pqk_statistics;
 PQK_API pqk_status pqk_observe(const pqk_array *x, const int64_t *block, const pqk_statistics *out);
+
+/* ---- Requantization: int32 accumulators to integers ---- */
+
+/* How a fixed-point multiplier m0 * 2^(shift - 31) rounds: SINGLE as ruy and TFLite's single rounding, DOUBLE as
+ * gemmlowp (SaturatingRoundingDoublingHighMul, then RoundingDivideByPOT), RNDNU as XNNPACK. */
+typedef enum pqk_fixed_rounding { PQK_SINGLE = 0, PQK_DOUBLE, PQK_RNDNU } pqk_fixed_rounding;
+
+/* q = sat(round(acc * M) + zero_point).  M is `real` (float product, half to even, zero point outside: ONNX Runtime,
+ * XNNPACK fp32), or m0 * 2^(shift - 31) with m0 in [2^30, 2^31) or 0 and shift in [-31, 30].  Exactly one of real and
+ * m0 is not NULL; all arrays have the shape that `block` gives (pqk_params). */
+typedef struct pqk_multiplier {
+    const float *real;
+    const int32_t *m0, *shift;
+    const int32_t *zero_point; /* NULL is 0 */
+    const int64_t *block;
+    pqk_fixed_rounding rounding;
+} pqk_multiplier;
+
+/* acc: S32; q: any integer type but S32, same shape. */
+PQK_API pqk_status pqk_requantize(const pqk_array *acc, const pqk_multiplier *multiplier, const pqk_array *q,
+                                  const pqk_exec *exec);
+
+/* ---- Integer matrix product ---- */
+
+/* Element i is data[i * step]: step 0 is one number for all, step 1 an array.  data = NULL is the neutral element. */
+typedef struct pqk_floats {
+    const float *data;
+    int64_t step;
+} pqk_floats;
+typedef struct pqk_integers {
+    const int32_t *data;
+    int64_t step;
+} pqk_integers;
+
+/* CLAMP is clamp(y, low, high), also for relu (0, inf) and relu6 (0, 6).  GELU is y/2 (1 + erf(y / sqrt 2)), GELU_TANH
+ * its tanh form, SILU y / (1 + exp(-y)): each one polynomial that every layer evaluates in the same order. */
+typedef enum pqk_activation { PQK_NO_ACTIVATION = 0, PQK_CLAMP, PQK_GELU, PQK_GELU_TANH, PQK_SILU } pqk_activation;
+
+/* What becomes of acc = sum over p of (a[i][p] - a_zero_point[i]) (b[p][j] - b_zero_point[j]), an int32 (modulo 2^32).
+ *
+ *   c S32              acc
+ *   c F32, F16, BF16   y = activation(fma((float)acc, a_scale[i] * b_scale[j], bias[j])), then rounded to c's type
+ *   with groups        y = activation(fma(sum, a_scale[i], bias[j])), sum the float32 result of
+ *                      fma((float)acc_g, b_scale[g][j], sum) over the groups g of group_size consecutive p, in order
+ *   c S8, U8, S16      by a float: with m = fl(fl(a_scale[i] * b_scale[j]) / out_scale) and beta = bias[j] / out_scale,
+ *                      sat(rne(clamp(fma((float)acc, m, beta), low / out_scale, high / out_scale)) + out_zero_point);
+ *                      GELU*, SILU and groups: y as above, then sat(rne(y / out_scale) + out_zero_point)
+ *                      by m0 and shift, without scales, bias, activation and groups: as pqk_requantize
+ */
+typedef struct pqk_epilogue {
+    pqk_integers a_zero_point, b_zero_point; /* by row, by column; in the range of a's and of b's type */
+    pqk_floats a_scale, b_scale;             /* by row; by column, with groups (ceil(K / group_size), N) and step 1 */
+    int64_t group_size;                      /* 0: no groups */
+    pqk_floats bias;                         /* by column */
+    pqk_activation activation;
+    float low, high; /* of PQK_CLAMP */
+    float out_scale;
+    int32_t out_zero_point;
+    pqk_integers m0, shift; /* by column; NULL: float requantization */
+    pqk_fixed_rounding rounding;
+} pqk_epilogue;
+
+/* B in the order in which the micro-kernels of the layer that packed it read it, with its column sums.  Immutable:
+ * any number of threads may use it.  group_size: 0, or the groups that it will be multiplied with (other groups work,
+ * and take one more pass over it). */
+typedef struct pqk_packed pqk_packed;
+typedef struct pqk_packed_info {
+    int64_t k, n, group_size;
+    pqk_type type;
+    size_t bytes; /* of memory held */
+    int layer;    /* the layer whose kernels read this layout */
+} pqk_packed_info;
+/* b: S8 or U8, shape (K, N), any strides. */
+PQK_API pqk_status pqk_pack(const pqk_array *b, int64_t group_size, pqk_packed **packed);
+PQK_API void pqk_packed_free(pqk_packed *packed); /* NULL is allowed */
+PQK_API void pqk_packed_describe(const pqk_packed *packed, pqk_packed_info *info);
+/* Writes the plain (K, N) matrix back; b has the type that was packed. */
+PQK_API pqk_status pqk_unpack(const pqk_packed *packed, const pqk_array *b);
+
+/* Who does the work of a product.  NULL: all of c, with pyquantk's threads.  Otherwise the calling thread computes rows
+ * [row, row_end) and columns [column, column_end) of each matrix of the batch, so that another framework's threads can
+ * share one call. */
+typedef struct pqk_range {
+    int64_t row, row_end, column, column_end;
+} pqk_range;
+
+/* c = a b as `epilogue` says (NULL: plain int32).  a (..., M, K) and b (..., K, N): S8 or U8 in any mix, any strides,
+ * with the batch axes of c (..., M, N); a stride of 0 broadcasts.  c must not overlap the others.  Either b, or packed
+ * (which has no batch axes) and b = NULL. */
+PQK_API pqk_status pqk_matmul(const pqk_array *a, const pqk_array *b, const pqk_packed *packed,
+                              const pqk_epilogue *epilogue, const pqk_array *c, const pqk_range *range);
+
+/* How pqk_linear quantizes x.  DYNAMIC: each row by its own range, scale = absmax / 127 (1 where that is 0), s8, no
+ * zero point.  STATIC: by scale and zero_point to `type`, S8 or U8.  Both round as PQK_ONNX.  NONE: x stays float, and
+ * y = activation(fma(sum, b_scale[j], bias[j])) with sum the float32 result of fma(x[i][p], (float)(w[p][j] -
+ * zero_point[j]), sum) over p in order; with groups fma(sum_g, b_scale[g][j], sum). */
+typedef enum pqk_linear_mode { PQK_LINEAR_DYNAMIC = 0, PQK_LINEAR_STATIC, PQK_LINEAR_NONE } pqk_linear_mode;
+typedef struct pqk_linear_input {
+    pqk_linear_mode mode;
+    pqk_type type;
+    float scale;
+    int32_t zero_point;
+} pqk_linear_input;
+/* y (M, N) = x (M, K) w (K, N): x is F32, F16 or BF16, quantized on the way; the epilogue's a_scale and a_zero_point
+ * are not read. */
+PQK_API pqk_status pqk_linear(const pqk_array *x, const pqk_linear_input *input, const pqk_packed *w,
+                              const pqk_epilogue *epilogue, const pqk_array *y, const pqk_range *range);
+
+/* ---- Casts between float types ---- */
+
+typedef enum pqk_rounding {
+    PQK_NEAREST_EVEN = 0,
+    PQK_NEAREST_AWAY,
+    PQK_TOWARD_ZERO,
+    PQK_UP,
+    PQK_DOWN,
+    PQK_STOCHASTIC
+} pqk_rounding;
+
+/* saturate: too large and infinite become the largest finite number; otherwise infinity, or NaN where the type has no
+ * infinity.  seed: of PQK_STOCHASTIC, Philox4x32-10 with the flat index of the element (C order) as its counter. */
+typedef struct pqk_cast_options {
+    pqk_rounding rounding;
+    int saturate;
+    uint64_t seed;
+} pqk_cast_options;
+
+/* y = x correctly rounded, once.  x, y: any float types, same shape; options NULL: half to even, saturating. */
+PQK_API pqk_status pqk_cast(const pqk_array *x, const pqk_cast_options *options, const pqk_array *y,
+                            const pqk_exec *exec);
 
 /* Instruction-set layers of this build, from plain to special; name is NULL past the end. */
 PQK_API const char *pqk_layer_name(int layer);
