@@ -93,7 +93,8 @@ native = Extension(
     define_macros=macros,
     py_limited_api=ABI3,
     # Beyond rebuilding, this is what puts the library into an sdist.
-    depends=[p.as_posix() for p in sorted(CSRC.rglob("*")) if p.suffix in {".c", ".h", ".py", ".md"}],
+    depends=[p.as_posix() for p in sorted(CSRC.rglob("*")) if p.suffix in {".c", ".h", ".py", ".md"}]
+    + sorted(p.as_posix() for p in Path("pyquantk").glob("_native_*.pxi")),  # included by _native.pyx
 )
 
 setup(

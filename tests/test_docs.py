@@ -98,7 +98,7 @@ def test_all_is_sorted_and_complete():
 
 
 def test_the_stub_describes_the_extension_module():
-    """Names and parameters of _native.pyi are those of _native.pyx."""
+    """Names and parameters of _native.pyi are those of _native.pyx and its parts."""
     folder = Path(qk.__file__).parent
     stub, source = folder / "_native.pyi", folder / "_native.pyx"
     declared = {
@@ -112,6 +112,9 @@ def test_the_stub_describes_the_extension_module():
     assert set(declared) == exported
     if not source.exists():
         return  # an installed wheel has no source
-    found = re.findall(r"^def ([a-z]\w*)\((.*?)\):", source.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    text = source.read_text(encoding="utf-8")
+    text += "".join((folder / part).read_text(encoding="utf-8") for part in re.findall(r'^include "(.*)"', text, re.M))
+    found = re.findall(r"^def ([a-z]\w*)\((.*?)\):", text, re.MULTILINE | re.DOTALL)
+    assert {name for name, _ in found} == exported
     for name, parameters in found:
         assert declared[name] == [p.split("=")[0].split()[-1] for p in parameters.split(",") if p.strip()], name
