@@ -139,6 +139,53 @@ static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi)
 }
 static PQK_INLINE int vs32_any(vs32 x) { return !_mm256_testz_si256(x, x); }
 
+/* Fixed point.  VPMULDQ multiplies the even lanes to 64 bits; the odd ones are brought down for it. */
+static PQK_INLINE vs32 vs32_shl_sat(vs32 x, vs32 n)
+{
+    const __m256i y = _mm256_sllv_epi32(x, n), fits = _mm256_cmpeq_epi32(_mm256_srav_epi32(y, n), x);
+    const __m256i limit = _mm256_xor_si256(_mm256_srai_epi32(x, 31), _mm256_set1_epi32(INT32_MAX));
+    return _mm256_blendv_epi8(limit, y, fits);
+}
+static PQK_INLINE vs32 vs32_shr_away(vs32 x, vs32 n)
+{
+    const __m256i one = _mm256_set1_epi32(1), mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, n), one);
+    const __m256i half = _mm256_sub_epi32(_mm256_srli_epi32(mask, 1), _mm256_srai_epi32(x, 31));
+    return _mm256_sub_epi32(_mm256_srav_epi32(x, n), _mm256_cmpgt_epi32(_mm256_and_si256(x, mask), half));
+}
+static PQK_INLINE __m256i odd_lanes(__m256i x) { return _mm256_srli_epi64(x, 32); } /* into the even ones */
+static PQK_INLINE vs32 vs32_mul_high(vs32 x, vs32 m)
+{
+    const __m256i half = _mm256_set1_epi64x(1 << 30);
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(x, m), half);
+    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(odd_lanes(x), odd_lanes(m)), half);
+    return _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_add_epi64(odd, odd), 0xaa);
+}
+/* There is no arithmetic shift of 64 bits: with 2^63 added before and 2^63 / 2^(31 + n) subtracted after, the logical
+ * one does it. */
+static PQK_INLINE __m256i mul_shift_even(__m256i x, __m256i m, __m256i n)
+{
+    const __m256i half = _mm256_sllv_epi64(_mm256_set1_epi64x(1), _mm256_add_epi64(n, _mm256_set1_epi64x(30)));
+    const __m256i bias = _mm256_xor_si256(half, _mm256_set1_epi64x(INT64_MIN));
+    return _mm256_srlv_epi64(_mm256_add_epi64(_mm256_mul_epi32(x, m), bias),
+                             _mm256_add_epi64(n, _mm256_set1_epi64x(31)));
+}
+static PQK_INLINE vs32 vs32_mul_shift(vs32 x, vs32 m, vs32 n)
+{
+    const __m256i one = _mm256_set1_epi32(1);
+    const __m256i bias = _mm256_sllv_epi32(one, _mm256_sub_epi32(_mm256_set1_epi32(32), n)); /* 0 where n is 0 */
+    const __m256i even = mul_shift_even(x, m, _mm256_blend_epi32(n, _mm256_setzero_si256(), 0xaa));
+    const __m256i odd = mul_shift_even(odd_lanes(x), odd_lanes(m), odd_lanes(n));
+    return _mm256_sub_epi32(_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa), bias);
+}
+static PQK_INLINE vs32 vs32_mul_shift_far(vs32 x, vs32 m, vs32 n)
+{
+    /* The upper halves, rounded down, lose nothing: at least one of their bits is still cut off. */
+    const __m256i even = _mm256_mul_epi32(x, m), odd = _mm256_mul_epi32(odd_lanes(x), odd_lanes(m));
+    const __m256i high = _mm256_blend_epi32(odd_lanes(even), odd, 0xaa);
+    const __m256i half = _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_sub_epi32(n, _mm256_set1_epi32(2)));
+    return _mm256_srav_epi32(_mm256_add_epi32(high, half), _mm256_sub_epi32(n, _mm256_set1_epi32(1)));
+}
+
 /* Narrowing, with saturation. */
 static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b) { return _mm256_packs_epi32(a, b); }
 static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b) { return _mm256_packus_epi32(a, b); }

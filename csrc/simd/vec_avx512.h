@@ -118,6 +118,49 @@ static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi)
 static PQK_INLINE vs32 vs32_or(vs32 a, vs32 b) { return _mm512_or_si512(a, b); }
 static PQK_INLINE int vs32_any(vs32 x) { return _mm512_test_epi32_mask(x, x) != 0; }
 
+/* Fixed point.  VPMULDQ multiplies the even lanes to 64 bits; the odd ones are brought down for it. */
+static PQK_INLINE vs32 vs32_shl_sat(vs32 x, vs32 n)
+{
+    const __m512i y = _mm512_sllv_epi32(x, n);
+    const __mmask16 large = _mm512_cmpneq_epi32_mask(_mm512_srav_epi32(y, n), x);
+    return _mm512_mask_xor_epi32(y, large, _mm512_srai_epi32(x, 31), _mm512_set1_epi32(INT32_MAX));
+}
+static PQK_INLINE vs32 vs32_shr_away(vs32 x, vs32 n)
+{
+    const __m512i one = _mm512_set1_epi32(1), mask = _mm512_sub_epi32(_mm512_sllv_epi32(one, n), one);
+    const __m512i half = _mm512_sub_epi32(_mm512_srli_epi32(mask, 1), _mm512_srai_epi32(x, 31));
+    const __m512i y = _mm512_srav_epi32(x, n);
+    return _mm512_mask_add_epi32(y, _mm512_cmpgt_epi32_mask(_mm512_and_si512(x, mask), half), y, one);
+}
+static PQK_INLINE __m512i odd_lanes(__m512i x) { return _mm512_srli_epi64(x, 32); } /* into the even ones */
+static PQK_INLINE vs32 vs32_mul_high(vs32 x, vs32 m)
+{
+    const __m512i half = _mm512_set1_epi64(1 << 30);
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, m), half);
+    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(odd_lanes(x), odd_lanes(m)), half);
+    return _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 31), 0xaaaa, _mm512_add_epi64(odd, odd));
+}
+static PQK_INLINE __m512i mul_shift_even(__m512i x, __m512i m, __m512i n)
+{
+    const __m512i half = _mm512_sllv_epi64(_mm512_set1_epi64(1), _mm512_add_epi64(n, _mm512_set1_epi64(30)));
+    return _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(x, m), half),
+                             _mm512_add_epi64(n, _mm512_set1_epi64(31)));
+}
+static PQK_INLINE vs32 vs32_mul_shift(vs32 x, vs32 m, vs32 n)
+{
+    const __m512i even = mul_shift_even(x, m, _mm512_maskz_mov_epi32(0x5555, n));
+    const __m512i odd = mul_shift_even(odd_lanes(x), odd_lanes(m), odd_lanes(n));
+    return _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
+}
+static PQK_INLINE vs32 vs32_mul_shift_far(vs32 x, vs32 m, vs32 n)
+{
+    /* The upper halves, rounded down, lose nothing: at least one of their bits is still cut off. */
+    const __m512i even = _mm512_mul_epi32(x, m), odd = _mm512_mul_epi32(odd_lanes(x), odd_lanes(m));
+    const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+    const __m512i half = _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_sub_epi32(n, _mm512_set1_epi32(2)));
+    return _mm512_srav_epi32(_mm512_add_epi32(high, half), _mm512_sub_epi32(n, _mm512_set1_epi32(1)));
+}
+
 /* Narrowing, with saturation. */
 static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b) { return _mm512_packs_epi32(a, b); }
 static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b) { return _mm512_packus_epi32(a, b); }

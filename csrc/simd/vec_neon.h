@@ -153,6 +153,24 @@ static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi)
 }
 static PQK_INLINE int vs32_any(vs32 x) { return vmaxvq_u32(vreinterpretq_u32_s32(x)) != 0; }
 
+/* Fixed point.  SQDMULH rounds x m / 2^31 down, SQRDMULH half up; SRSHL by -n divides by 2^n, half up. */
+static PQK_INLINE vs32 vs32_shl_sat(vs32 x, vs32 n) { return vqshlq_s32(x, n); }
+static PQK_INLINE vs32 vs32_shr_away(vs32 x, vs32 n)
+{
+    /* One less where x < 0 and n > 0: half up becomes half away from zero.  INT32_MIN has no fraction and stays. */
+    const int32x4_t back = vnegq_s32(n);
+    return vrshlq_s32(vqaddq_s32(x, vshrq_n_s32(vandq_s32(x, back), 31)), back);
+}
+static PQK_INLINE vs32 vs32_mul_high(vs32 x, vs32 m) { return vqrdmulhq_s32(x, m); }
+static PQK_INLINE vs32 vs32_mul_shift_far(vs32 x, vs32 m, vs32 n)
+{
+    return vrshlq_s32(vqdmulhq_s32(x, m), vnegq_s32(n)); /* a bit is still cut off: rounding down before is harmless */
+}
+static PQK_INLINE vs32 vs32_mul_shift(vs32 x, vs32 m, vs32 n)
+{
+    return vbslq_s32(vceqzq_s32(n), vs32_mul_high(x, m), vs32_mul_shift_far(x, m, n));
+}
+
 /* Narrowing, with saturation. */
 static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b) { return vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)); }
 static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b)

@@ -92,6 +92,24 @@ static PQK_INLINE vs32 vs32_equal(vs32 a, vs32 b) { return a == b ? -1 : 0; }
 static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi) { return lo <= x && x <= hi ? 0 : -1; }
 static PQK_INLINE int vs32_any(vs32 x) { return x != 0; }
 
+/* Fixed point; >> of a negative number is arithmetic with every compiler we know. */
+static PQK_INLINE vs32 vs32_shl_sat(vs32 x, vs32 n)
+{
+    const int64_t wide = (int64_t)x * ((int64_t)1 << n);
+    return wide < INT32_MIN ? INT32_MIN : wide > INT32_MAX ? INT32_MAX : (vs32)wide;
+}
+static PQK_INLINE vs32 vs32_shr_away(vs32 x, vs32 n)
+{
+    const vs32 mask = (vs32)(((uint32_t)1 << n) - 1), rest = x & mask;
+    return (x >> n) + (rest > (mask >> 1) + (x < 0));
+}
+static PQK_INLINE vs32 vs32_mul_shift(vs32 x, vs32 m, vs32 n)
+{
+    return (vs32)(((int64_t)x * m + ((int64_t)1 << (30 + n))) >> (31 + n));
+}
+static PQK_INLINE vs32 vs32_mul_shift_far(vs32 x, vs32 m, vs32 n) { return vs32_mul_shift(x, m, n); }
+static PQK_INLINE vs32 vs32_mul_high(vs32 x, vs32 m) { return vs32_mul_shift(x, m, 0); }
+
 static PQK_INLINE int32_t saturate(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
 static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b)
 {

@@ -181,6 +181,64 @@ static void check_integers(const int32_t *a, const int32_t *b)
     check(!!vs32_any(x) == (any != 0), "vs32_any", any);
 }
 
+/* floor(x / 2^n), by division. */
+static int64_t divided(int64_t x, int n)
+{
+    const int64_t unit = (int64_t)1 << n;
+    return x / unit - (x % unit < 0);
+}
+static int64_t saturated(int64_t x) { return x < INT32_MIN ? INT32_MIN : x > INT32_MAX ? INT32_MAX : x; }
+
+/* Any x, 0 <= m, 0 <= n <= 31. */
+static void check_fixed_point(const int32_t *x, const int32_t *m, const int32_t *n)
+{
+    const vs32 xs = vs32_load(x), ms = vs32_load(m), ns = vs32_load(n), far = vs32_max(ns, vs32_set1(2));
+    int32_t got[5][VL];
+    vs32_store(got[0], vs32_shl_sat(xs, ns)), vs32_store(got[1], vs32_shr_away(xs, ns));
+    vs32_store(got[2], vs32_mul_high(xs, ms)), vs32_store(got[3], vs32_mul_shift(xs, ms, ns));
+    vs32_store(got[4], vs32_mul_shift_far(xs, ms, far));
+    for (int i = 0; i < VL; ++i) {
+        const int64_t xm = (int64_t)x[i] * m[i], magnitude = x[i] < 0 ? -(int64_t)x[i] : x[i];
+        const int f = n[i] < 2 ? 2 : n[i];
+        const int64_t away = divided(2 * magnitude + ((int64_t)1 << n[i]), n[i] + 1);
+        check(got[0][i] == saturated((int64_t)x[i] * ((int64_t)1 << n[i])), "vs32_shl_sat", x[i]);
+        check(got[1][i] == (x[i] < 0 ? -away : away), "vs32_shr_away", x[i]);
+        check(got[2][i] == divided(xm + (1 << 30), 31), "vs32_mul_high", x[i]);
+        check(got[3][i] == divided(xm + ((int64_t)1 << (30 + n[i])), 31 + n[i]), "vs32_mul_shift", x[i]);
+        check(got[4][i] == divided(xm + ((int64_t)1 << (30 + f)), 31 + f), "vs32_mul_shift_far", x[i]);
+    }
+}
+
+static void test_fixed_point(void)
+{
+    static const int32_t factors[] = {0, 1, 1 << 30, (1 << 30) + 1, 3 << 29, INT32_MAX - 1, INT32_MAX};
+    enum { FACTORS = sizeof factors / sizeof *factors };
+    int32_t x[VL], m[VL], n[VL];
+    long at = 0;
+    for (int bit = 0; bit < 33; ++bit) /* each power of two and its neighbours, both signs; 2^32 is 0 */
+        for (int side = -1; side <= 1; ++side)
+            for (int negative = 0; negative < 2; ++negative)
+                for (int f = 0; f < FACTORS; ++f)
+                    for (int shift = 0; shift < 32; ++shift) {
+                        const uint32_t magnitude = (uint32_t)((uint64_t)1 << bit) + (uint32_t)side;
+                        x[at % VL] = (int32_t)(negative ? 0 - magnitude : magnitude);
+                        m[at % VL] = factors[f], n[at % VL] = shift;
+                        if (++at % VL == 0) check_fixed_point(x, m, n);
+                    }
+    for (long round = 0; round < 1000000 / VL; ++round) {
+        for (int i = 0; i < VL; ++i) {
+            const uint32_t size = random_bits() % 32;
+            x[i] = random_bits() % 8 ? (int32_t)random_bits() >> size : any_integer();
+            m[i] = random_bits() % 8 ? (int32_t)(random_bits() >> 2 | 1u << 30) : factors[random_bits() % FACTORS];
+            n[i] = (int32_t)(random_bits() % 32);
+            /* on a tie, or next to one */
+            if (random_bits() % 4 == 0) x[i] = (int32_t)(random_bits() << n[i] | ((1u << n[i]) >> 1)), m[i] = 1 << 30;
+            if (random_bits() % 4 == 0) x[i] = (int32_t)((uint32_t)x[i] + random_bits() % 3 - 1);
+        }
+        check_fixed_point(x, m, n);
+    }
+}
+
 static void check_rounding(const float *x) /* all in the range of int32 */
 {
     int32_t even[VL], toward_zero[VL];
@@ -302,6 +360,7 @@ int main(int argc, char **argv)
     build_wall();
     test_floats();
     test_integers();
+    test_fixed_point();
     test_float_memory();
     test_integer_memory();
     test_narrow_floats(argc > 1 && !strcmp(argv[1], "exhaustive"));
