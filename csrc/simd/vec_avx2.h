@@ -88,6 +88,7 @@ static PQK_INLINE void vf32_store_bf16_part(void *p, int m, vf32 x) { store_16_p
 
 static PQK_INLINE vf32 vf32_set1(float x) { return _mm256_set1_ps(x); }
 static PQK_INLINE vf32 vf32_add(vf32 a, vf32 b) { return _mm256_add_ps(a, b); }
+static PQK_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return _mm256_sub_ps(a, b); }
 static PQK_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return _mm256_mul_ps(a, b); }
 static PQK_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm256_div_ps(a, b); }
 static PQK_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm256_fmadd_ps(a, b, c); }
@@ -116,19 +117,31 @@ static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign) /* magnitude >= 
 {
     return _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
 }
+static PQK_INLINE vf32 vf32_canonical(vf32 x)
+{
+    const __m256 nan = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000));
+    return _mm256_blendv_ps(x, nan, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+}
 
 static PQK_INLINE vs32 vs32_set1(int32_t x) { return _mm256_set1_epi32(x); }
 static PQK_INLINE vs32 vs32_load(const int32_t *p) { return load_256(p); }
 static PQK_INLINE void vs32_store(int32_t *p, vs32 x) { _mm256_storeu_si256((__m256i *)p, x); }
 static PQK_INLINE vs32 vs32_add(vs32 a, vs32 b) { return _mm256_add_epi32(a, b); }
 static PQK_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return _mm256_sub_epi32(a, b); }
+static PQK_INLINE vs32 vs32_mul(vs32 a, vs32 b) { return _mm256_mullo_epi32(a, b); }
 static PQK_INLINE vs32 vs32_max(vs32 a, vs32 b) { return _mm256_max_epi32(a, b); }
 static PQK_INLINE vs32 vs32_min(vs32 a, vs32 b) { return _mm256_min_epi32(a, b); }
 static PQK_INLINE vs32 vs32_round(vf32 x) { return _mm256_cvtps_epi32(x); }
 static PQK_INLINE vs32 vs32_truncate(vf32 x) { return _mm256_cvttps_epi32(x); }
 static PQK_INLINE vf32 vf32_from_s32(vs32 x) { return _mm256_cvtepi32_ps(x); }
 static PQK_INLINE vs32 vs32_bits(vf32 x) { return _mm256_castps_si256(x); }
+static PQK_INLINE vf32 vf32_from_bits(vs32 x) { return _mm256_castsi256_ps(x); }
 static PQK_INLINE vs32 vs32_and(vs32 a, vs32 b) { return _mm256_and_si256(a, b); }
+/* 2^n as a float, -126 <= n <= 127 */
+static PQK_INLINE vf32 vf32_exp2i(vs32 n)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
 static PQK_INLINE vs32 vs32_or(vs32 a, vs32 b) { return _mm256_or_si256(a, b); }
 
 /* -1 in the lanes where it holds, 0 elsewhere. */

@@ -74,6 +74,7 @@ static PQK_INLINE void vf32_store_bf16_part(void *p, int m, vf32 x)
 
 static PQK_INLINE vf32 vf32_set1(float x) { return _mm512_set1_ps(x); }
 static PQK_INLINE vf32 vf32_add(vf32 a, vf32 b) { return _mm512_add_ps(a, b); }
+static PQK_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return _mm512_sub_ps(a, b); }
 static PQK_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return _mm512_mul_ps(a, b); }
 static PQK_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm512_div_ps(a, b); }
 static PQK_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm512_fmadd_ps(a, b, c); }
@@ -94,19 +95,31 @@ static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign) /* magnitude >= 
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(magnitude), _mm512_castps_si512(sign), top,
                                                          0xf8)); /* magnitude | (sign & top) */
 }
+static PQK_INLINE vf32 vf32_canonical(vf32 x)
+{
+    const __m512 nan = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fc00000));
+    return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), nan);
+}
 
 static PQK_INLINE vs32 vs32_set1(int32_t x) { return _mm512_set1_epi32(x); }
 static PQK_INLINE vs32 vs32_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 static PQK_INLINE void vs32_store(int32_t *p, vs32 x) { _mm512_storeu_si512(p, x); }
 static PQK_INLINE vs32 vs32_add(vs32 a, vs32 b) { return _mm512_add_epi32(a, b); }
 static PQK_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return _mm512_sub_epi32(a, b); }
+static PQK_INLINE vs32 vs32_mul(vs32 a, vs32 b) { return _mm512_mullo_epi32(a, b); }
 static PQK_INLINE vs32 vs32_max(vs32 a, vs32 b) { return _mm512_max_epi32(a, b); }
 static PQK_INLINE vs32 vs32_min(vs32 a, vs32 b) { return _mm512_min_epi32(a, b); }
 static PQK_INLINE vs32 vs32_round(vf32 x) { return _mm512_cvtps_epi32(x); }
 static PQK_INLINE vs32 vs32_truncate(vf32 x) { return _mm512_cvttps_epi32(x); }
 static PQK_INLINE vf32 vf32_from_s32(vs32 x) { return _mm512_cvtepi32_ps(x); }
 static PQK_INLINE vs32 vs32_bits(vf32 x) { return _mm512_castps_si512(x); }
+static PQK_INLINE vf32 vf32_from_bits(vs32 x) { return _mm512_castsi512_ps(x); }
 static PQK_INLINE vs32 vs32_and(vs32 a, vs32 b) { return _mm512_and_si512(a, b); }
+/* 2^n as a float, -126 <= n <= 127 */
+static PQK_INLINE vf32 vf32_exp2i(vs32 n)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(127)), 23));
+}
 
 /* -1 in the lanes where it holds, 0 elsewhere. */
 static PQK_INLINE vs32 vs32_equal(vs32 a, vs32 b) { return _mm512_movm_epi32(_mm512_cmpeq_epi32_mask(a, b)); }

@@ -110,6 +110,7 @@ static PQK_INLINE void vf32_store_bf16_part(void *p, int m, vf32 x)
 
 static PQK_INLINE vf32 vf32_set1(float x) { return vdupq_n_f32(x); }
 static PQK_INLINE vf32 vf32_add(vf32 a, vf32 b) { return vaddq_f32(a, b); }
+static PQK_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return vsubq_f32(a, b); }
 static PQK_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return vmulq_f32(a, b); }
 static PQK_INLINE vf32 vf32_div(vf32 a, vf32 b) { return vdivq_f32(a, b); }
 static PQK_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return vfmaq_f32(c, a, b); }
@@ -130,19 +131,30 @@ static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign)
 {
     return vbslq_f32(vdupq_n_u32(0x80000000), sign, magnitude);
 }
+static PQK_INLINE vf32 vf32_canonical(vf32 x)
+{
+    return vbslq_f32(vceqq_f32(x, x), x, vreinterpretq_f32_u32(vdupq_n_u32(0x7fc00000)));
+}
 
 static PQK_INLINE vs32 vs32_set1(int32_t x) { return vdupq_n_s32(x); }
 static PQK_INLINE vs32 vs32_load(const int32_t *p) { return vld1q_s32(p); }
 static PQK_INLINE void vs32_store(int32_t *p, vs32 x) { vst1q_s32(p, x); }
 static PQK_INLINE vs32 vs32_add(vs32 a, vs32 b) { return vaddq_s32(a, b); }
 static PQK_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return vsubq_s32(a, b); }
+static PQK_INLINE vs32 vs32_mul(vs32 a, vs32 b) { return vmulq_s32(a, b); }
 static PQK_INLINE vs32 vs32_max(vs32 a, vs32 b) { return vmaxq_s32(a, b); }
 static PQK_INLINE vs32 vs32_min(vs32 a, vs32 b) { return vminq_s32(a, b); }
 static PQK_INLINE vs32 vs32_round(vf32 x) { return vcvtnq_s32_f32(x); }
 static PQK_INLINE vs32 vs32_truncate(vf32 x) { return vcvtq_s32_f32(x); }
 static PQK_INLINE vf32 vf32_from_s32(vs32 x) { return vcvtq_f32_s32(x); }
 static PQK_INLINE vs32 vs32_bits(vf32 x) { return vreinterpretq_s32_f32(x); }
+static PQK_INLINE vf32 vf32_from_bits(vs32 x) { return vreinterpretq_f32_s32(x); }
 static PQK_INLINE vs32 vs32_and(vs32 a, vs32 b) { return vandq_s32(a, b); }
+/* 2^n as a float, -126 <= n <= 127 */
+static PQK_INLINE vf32 vf32_exp2i(vs32 n)
+{
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23));
+}
 static PQK_INLINE vs32 vs32_or(vs32 a, vs32 b) { return vorrq_s32(a, b); }
 
 /* -1 in the lanes where it holds, 0 elsewhere. */

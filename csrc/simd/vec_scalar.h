@@ -62,6 +62,7 @@ static PQK_INLINE void vf32_store_bf16_part(void *p, int m, vf32 x)
 
 static PQK_INLINE vf32 vf32_set1(float x) { return x; }
 static PQK_INLINE vf32 vf32_add(vf32 a, vf32 b) { return a + b; }
+static PQK_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return a - b; }
 static PQK_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return a * b; }
 static PQK_INLINE vf32 vf32_div(vf32 a, vf32 b) { return a / b; }
 static PQK_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return fmaf(a, b, c); }
@@ -74,19 +75,24 @@ static PQK_INLINE vf32 vf32_clamp(vf32 x, vf32 lo, vf32 hi) { return vf32_min(vf
 static PQK_INLINE vf32 vf32_guard(vf32 x, vf32 lo, vf32 hi) { return vf32_clamp(x, lo, hi); }
 static PQK_INLINE vf32 vf32_trunc(vf32 x) { return truncf(x); }
 static PQK_INLINE vf32 vf32_copysign(vf32 magnitude, vf32 sign) { return copysignf(magnitude, sign); }
+static PQK_INLINE vf32 vf32_canonical(vf32 x) { return x != x ? pqk_f32_from_bits(0x7fc00000) : x; }
 
 static PQK_INLINE vs32 vs32_set1(int32_t x) { return x; }
 static PQK_INLINE vs32 vs32_load(const int32_t *p) { return *p; }
 static PQK_INLINE void vs32_store(int32_t *p, vs32 x) { *p = x; }
 static PQK_INLINE vs32 vs32_add(vs32 a, vs32 b) { return (vs32)((uint32_t)a + (uint32_t)b); }
 static PQK_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return (vs32)((uint32_t)a - (uint32_t)b); }
+static PQK_INLINE vs32 vs32_mul(vs32 a, vs32 b) { return (vs32)((uint32_t)a * (uint32_t)b); }
 static PQK_INLINE vs32 vs32_max(vs32 a, vs32 b) { return a > b ? a : b; }
 static PQK_INLINE vs32 vs32_min(vs32 a, vs32 b) { return a < b ? a : b; }
 static PQK_INLINE vs32 vs32_round(vf32 x) { return (vs32)rintf(x); }
 static PQK_INLINE vs32 vs32_truncate(vf32 x) { return (vs32)x; }
 static PQK_INLINE vf32 vf32_from_s32(vs32 x) { return (float)x; }
 static PQK_INLINE vs32 vs32_bits(vf32 x) { return (vs32)pqk_f32_bits(x); }
+static PQK_INLINE vf32 vf32_from_bits(vs32 x) { return pqk_f32_from_bits((uint32_t)x); }
 static PQK_INLINE vs32 vs32_and(vs32 a, vs32 b) { return a & b; }
+/* 2^n as a float, -126 <= n <= 127 */
+static PQK_INLINE vf32 vf32_exp2i(vs32 n) { return pqk_f32_from_bits((uint32_t)(n + 127) << 23); }
 static PQK_INLINE vs32 vs32_or(vs32 a, vs32 b) { return a | b; }
 static PQK_INLINE vs32 vs32_equal(vs32 a, vs32 b) { return a == b ? -1 : 0; }
 static PQK_INLINE vs32 vs32_not_between(vf32 x, vf32 lo, vf32 hi) { return lo <= x && x <= hi ? 0 : -1; }

@@ -33,6 +33,7 @@ typedef float float_reference(float a, float b, float c);
 /* A word and what it must do, pair by pair. */
 /* clang-format off */
 WORD_2(add) REFERENCE(add, a + b)
+WORD_2(sub) REFERENCE(sub, a - b)
 WORD_2(mul) REFERENCE(mul, a * b)
 WORD_2(div) REFERENCE(div, a / b)
 WORD_3(fma) REFERENCE(fma, fmaf(a, b, c))
@@ -41,6 +42,7 @@ WORD_2(min) REFERENCE(min, a < b ? a : b)
 WORD_2(max) REFERENCE(max, a > b ? a : b)
 WORD_3(clamp) REFERENCE(clamp, !(a > b) ? b : a < c ? a : c)
 WORD_1(trunc) REFERENCE(trunc, truncf(a))
+WORD_1(canonical) REFERENCE(canonical, a != a ? pqk_f32_from_bits(0x7fc00000) : a)
 WORD_2(copysign) REFERENCE(copysign, copysignf(a, b))
     /* clang-format on */
 
@@ -55,16 +57,18 @@ static const struct {
     float_reference *plain;
     enum agreement agreement;
 } float_words[] = {
-    {"vf32_add",      word_add,      plain_add,      ANY_NAN  },
-    {"vf32_mul",      word_mul,      plain_mul,      ANY_NAN  },
-    {"vf32_div",      word_div,      plain_div,      ANY_NAN  },
-    {"vf32_fma",      word_fma,      plain_fma,      ANY_NAN  },
-    {"vf32_fnma",     word_fnma,     plain_fnma,     ANY_NAN  },
-    {"vf32_min",      word_min,      plain_min,      SAME_BITS},
-    {"vf32_max",      word_max,      plain_max,      SAME_BITS},
-    {"vf32_clamp",    word_clamp,    plain_clamp,    ANY_ZERO },
-    {"vf32_trunc",    word_trunc,    plain_trunc,    ANY_NAN  },
-    {"vf32_copysign", word_copysign, plain_copysign, SAME_BITS},
+    {"vf32_add",       word_add,       plain_add,       ANY_NAN  },
+    {"vf32_sub",       word_sub,       plain_sub,       ANY_NAN  },
+    {"vf32_mul",       word_mul,       plain_mul,       ANY_NAN  },
+    {"vf32_div",       word_div,       plain_div,       ANY_NAN  },
+    {"vf32_fma",       word_fma,       plain_fma,       ANY_NAN  },
+    {"vf32_fnma",      word_fnma,      plain_fnma,      ANY_NAN  },
+    {"vf32_min",       word_min,       plain_min,       SAME_BITS},
+    {"vf32_max",       word_max,       plain_max,       SAME_BITS},
+    {"vf32_clamp",     word_clamp,     plain_clamp,     ANY_ZERO },
+    {"vf32_trunc",     word_trunc,     plain_trunc,     ANY_NAN  },
+    {"vf32_canonical", word_canonical, plain_canonical, SAME_BITS},
+    {"vf32_copysign",  word_copysign,  plain_copysign,  SAME_BITS},
 };
 
 static void check_float_words(const float *a, const float *b, const float *c)
@@ -90,11 +94,14 @@ static void check_comparisons(const float *a, const float *b, const float *c)
 {
     const vf32 x = vf32_load_f32(a), y = vf32_load_f32(b), z = vf32_load_f32(c);
     int32_t outside[VL], bits[VL];
+    float back[VL];
     vs32_store(outside, vs32_not_between(x, y, z));
     vs32_store(bits, vs32_bits(x));
+    vf32_store_f32(back, vf32_from_bits(vs32_bits(x)));
     for (int i = 0; i < VL; ++i) {
         check(outside[i] == (b[i] <= a[i] && a[i] <= c[i] ? 0 : -1), "vs32_not_between", a[i]);
         check((uint32_t)bits[i] == pqk_f32_bits(a[i]), "vs32_bits", a[i]);
+        check(pqk_f32_bits(back[i]) == pqk_f32_bits(a[i]), "vf32_from_bits", a[i]);
     }
 }
 
@@ -111,6 +118,17 @@ static void check_guard(const float *a, float lo, float hi, float h, float l, fl
         const float want = fmaf(limited, h, fmaf(limited, l, zero));
         check(a[i] >= lo ? even[i] == (int32_t)rintf(want) : even[i] <= (int32_t)rintf(want), "vf32_guard", a[i]);
         check(a[i] >= lo ? toward_zero[i] == (int32_t)want : toward_zero[i] <= (int32_t)want, "vf32_guard", a[i]);
+    }
+}
+
+static void test_powers(void)
+{
+    for (int first = -126; first <= 127; ++first) {
+        int32_t n[VL];
+        float power[VL];
+        for (int i = 0; i < VL; ++i) n[i] = first + i <= 127 ? first + i : -126;
+        vf32_store_f32(power, vf32_exp2i(vs32_load(n)));
+        for (int i = 0; i < VL; ++i) check(power[i] == ldexpf(1.0f, n[i]), "vf32_exp2i", n[i]);
     }
 }
 
@@ -158,18 +176,20 @@ static void test_floats(void)
 static void check_integers(const int32_t *a, const int32_t *b)
 {
     const vs32 x = vs32_load(a), y = vs32_load(b);
-    int32_t got[8][VL];
+    int32_t got[9][VL];
     float real[VL];
     vs32_store(got[0], vs32_add(x, y)), vs32_store(got[1], vs32_sub(x, y));
     vs32_store(got[2], vs32_max(x, y)), vs32_store(got[3], vs32_min(x, y));
     vs32_store(got[4], vs32_and(x, y)), vs32_store(got[5], vs32_or(x, y));
     vs32_store(got[6], vs32_equal(x, y)), vs32_store(got[7], vs32_set1(a[0]));
+    vs32_store(got[8], vs32_mul(x, y));
     vf32_store_f32(real, vf32_from_s32(x));
     int32_t any = 0;
     for (int i = 0; i < VL; ++i) {
         any |= a[i];
         check((uint32_t)got[0][i] == (uint32_t)a[i] + (uint32_t)b[i], "vs32_add", a[i]);
         check((uint32_t)got[1][i] == (uint32_t)a[i] - (uint32_t)b[i], "vs32_sub", a[i]);
+        check((uint32_t)got[8][i] == (uint32_t)a[i] * (uint32_t)b[i], "vs32_mul", a[i]);
         check(got[2][i] == (a[i] > b[i] ? a[i] : b[i]), "vs32_max", a[i]);
         check(got[3][i] == (a[i] < b[i] ? a[i] : b[i]), "vs32_min", a[i]);
         check(got[4][i] == (a[i] & b[i]), "vs32_and", a[i]);
@@ -359,6 +379,7 @@ int main(int argc, char **argv)
 {
     build_wall();
     test_floats();
+    test_powers();
     test_integers();
     test_fixed_point();
     test_float_memory();
