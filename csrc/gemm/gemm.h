@@ -1,6 +1,6 @@
 /* gemm.h -- the int8 product: C (m x n, int32) = A (m x k) B (k x n), exact for every input.
  *
- *   pack      pack_a.c, pack_b.c      A and B into the order in which a micro-kernel reads them, with their sums
+ *   pack      pack_*.h, packed.c      A and B into the order in which a micro-kernel reads them, with their sums
  *   kernel    ukr_<isa>.c             one mr x nr tile of C, a whole group of k, in registers
  *   epilogue  epilogue_tpl.h          a tile of int32 to what the caller asked for
  *   driver    driver.c                blocks, edges and threads; no intrinsics
@@ -20,30 +20,45 @@
 #include <stdint.h>
 #include "include/pyquantk.h"
 
-/* c[mr][nr] = sum over kb steps of a[step][mr][kr] * b[step][nr][kr]; c is 64-byte aligned and overwritten.  a: any
- * address; b: 64-byte aligned.  Nothing else is read or written. */
+/* c[mr][nr] = sum over kb steps of a[step][mr][kr] * b[step][nr][kr], zeros where kb = 0; c is 64-byte aligned and
+ * overwritten.  a: any address; b: 64-byte aligned.  Nothing else is read or written. */
 typedef void pqk_gemm_run(size_t kb, const void *a, const void *b, int32_t *c);
 
-enum { PQK_GEMM_SHAPES = 6, PQK_GEMM_MAX_MR = 16, PQK_GEMM_MAX_NR = 64 };
+enum { PQK_GEMM_SHAPES = 6, PQK_GEMM_MAX_MR = 16, PQK_GEMM_MAX_NR = 64, PQK_GEMM_MAX_KR = 16 };
 
 /* The kernels of a layer.  They differ in mr only, so that one packed B serves every M: the driver cuts M into row
  * panels of these heights, and the last panel has unused rows of zeros. */
 struct pqk_gemm {
-    int nr, kr;
+    int nr, kr; /* nr a multiple of 16, and nr kr one of 64 */
     bool a_unsigned;
+    bool a_wide; /* packed A is int16, two bytes an element */
     struct pqk_gemm_shape {
         int mr;
         pqk_gemm_run *run;
     } shape[PQK_GEMM_SHAPES]; /* by falling mr; the last is mr = 1; run = NULL past the end */
     /* One row panel of A: m <= mr rows (row_stride bytes apart, k contiguous) of a group, k bytes each, into
-     * a'[step][mr][kr], xor `flip` (0 or 0x80), zeros past m and k; sums[i] += the sum of row i as packed. */
+     * a'[step][mr][kr], xor `flip` (0 or 0x80), zeros past m and k; sums[i] += the sum of row i as packed, i < m.
+     * sums = NULL: nobody needs them. */
     void (*pack_a)(const void *a, ptrdiff_t row_stride, int m, int mr, size_t k, uint8_t flip, void *packed,
                    int32_t *sums);
-    /* One column panel of B of a group, k rows, n <= nr columns, into b'[step][nr][kr] likewise; either the columns
-     * are contiguous (p_stride bytes from row to row, j_stride 1), or the rows (p_stride 1). */
+    /* One column panel of B of a group, k rows, n <= nr columns, into b'[step][nr][kr] likewise, 64-byte aligned, and
+     * sums[j], j < n; either the columns are contiguous (p_stride bytes from row to row, j_stride 1), or the rows
+     * (p_stride 1). */
     void (*pack_b)(const void *b, ptrdiff_t p_stride, ptrdiff_t j_stride, size_t k, int n, uint8_t flip, void *packed,
                    int32_t *sums);
 };
+
+/* Steps of the micro-kernel for k: the last is filled up with zeros. */
+static inline size_t pqk_gemm_steps(const struct pqk_gemm *g, int64_t k)
+{
+    return (size_t)(k / g->kr + (k % g->kr != 0));
+}
+/* Bytes of a step in a packed panel. */
+static inline size_t pqk_gemm_a_step(const struct pqk_gemm *g, int mr) { return (size_t)(mr * g->kr) << g->a_wide; }
+static inline size_t pqk_gemm_b_step(const struct pqk_gemm *g) { return (size_t)(g->nr * g->kr); }
+
+/* The type of a slot, and the name of its tester in tests/c/harness/. */
+typedef const struct pqk_gemm pqk_gemm_kernels;
 
 #define PQK_GEMM_ALL(X) X(s8)
 
