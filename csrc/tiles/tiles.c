@@ -23,9 +23,24 @@ int pqk_type_bits(pqk_type type)
     case PQK_U4:
     case PQK_S2:
     case PQK_U2:
+    case PQK_E4M3FN:
+    case PQK_E5M2:
+    case PQK_E4M3FNUZ:
+    case PQK_E5M2FNUZ:
+    case PQK_E4M3B11FNUZ:
+    case PQK_E4M3:
+    case PQK_E3M4:
+    case PQK_E2M3FN:
+    case PQK_E3M2FN:
+    case PQK_E2M1FN:
+    case PQK_E8M0FNU:
         return 8;
+    case PQK_E2M3FNX4:
+    case PQK_E3M2FNX4:
+        return 6;
     case PQK_S4X2:
     case PQK_U4X2:
+    case PQK_E2M1FNX2:
         return 4;
     case PQK_S2X4:
     case PQK_U2X4:
