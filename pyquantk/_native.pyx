@@ -5,7 +5,10 @@ Nothing here chooses, converts or allocates arrays: they arrive checked, of the 
 parameters already float32 and int32; that is the work of the Python modules.  What stays here is what only C can do
 or get wrong: the view of an array, the GIL, and the fast way in for the plainest calls.
 """
+cimport cython
 cimport numpy as cnp
+from libc.float cimport FLT_MIN
+from libc.math cimport fabsf, isinf, rintf
 from libc.stdint cimport int8_t, int32_t, int64_t, uintptr_t
 
 import ml_dtypes

@@ -49,25 +49,31 @@ cdef struct PlainParams:
     int64_t block[64]
 
 
-cdef bint plain_block(PlainParams *to, cnp.ndarray x, cnp.ndarray scale, object axis, object block_size) except -1:
-    """The block of a float32 scale array that fits x exactly."""
-    cdef int i, ndim = cnp.PyArray_NDIM(x)
-    cdef int64_t at = -1, size = 1, n
+cdef int plain_axis(cnp.ndarray x, object axis, object block_size) except -2:
+    """The one axis along which parameters vary, -1 where that is not plain to see."""
+    cdef int ndim = cnp.PyArray_NDIM(x), at = -1
     if axis is not None and type(axis) is not int or block_size is not None and type(block_size) is not int:
-        return False
+        return -1
     if axis is not None:
         if not -ndim <= axis < ndim:
-            return False
+            return -1
         at = axis
-    if at < 0:
-        at += ndim
+    if block_size is not None and not 0 < block_size < 1 << 62:
+        return -1
+    return at if at >= 0 else max(at + ndim, -1)
+
+
+cdef bint plain_block(PlainParams *to, cnp.ndarray x, cnp.ndarray scale, object axis, object block_size) except -1:
+    """The block of a float32 scale array that fits x exactly."""
+    cdef int i, ndim = cnp.PyArray_NDIM(x), at = plain_axis(x, axis, block_size)
+    cdef int64_t size = 1, n
     if at < 0:
         return False
     if block_size is None:
-        if cnp.PyArray_NDIM(scale) != 1 or cnp.PyArray_DIM(scale, 0) != cnp.PyArray_DIM(x, <int>at):
+        if cnp.PyArray_NDIM(scale) != 1 or cnp.PyArray_DIM(scale, 0) != cnp.PyArray_DIM(x, at):
             return False
     else:
-        if not 0 < block_size < 1 << 62 or cnp.PyArray_NDIM(scale) != ndim:
+        if cnp.PyArray_NDIM(scale) != ndim:
             return False
         size = block_size
     for i in range(ndim):
@@ -151,9 +157,24 @@ def dequantize_plain(object q, object scale, object zero_point, object out, obje
     return status == PQK_OK
 
 
+cdef bint plain_mask(pqk_array *to, object mask, cnp.ndarray x, cnp.ndarray out):
+    """A writeable array of bool, of the shape of x, that shares no byte with x or out?"""
+    if type(mask) is not cnp.ndarray:
+        return False
+    cdef cnp.ndarray kept = <cnp.ndarray>mask
+    if cnp.PyArray_TYPE(kept) != cnp.NPY_BOOL or not plain(kept) or not cnp.PyArray_ISWRITEABLE(kept):
+        return False
+    to.data = cnp.PyArray_DATA(kept)
+    to.type = PQK_U8
+    to.ndim = cnp.PyArray_NDIM(kept)
+    to.shape = <const int64_t *>cnp.PyArray_DIMS(kept)
+    to.strides = NULL
+    return same_shape(x, kept) and apart(x, kept) and apart(out, kept)
+
+
 def fake_quantize_plain(object x, object scale, object zero_point, object out, object mask, int convention,
                         object axis, object block_size, int quant_min, int quant_max):
-    """fake_quantize() likewise; mask: a plain uint8 array of the shape of x, or None. out may be x."""
+    """fake_quantize() likewise; mask: an array of bool for it, or None. out may be x."""
     cdef pqk_array from_, to, kept
     cdef PlainParams params
     cdef pqk_status status
@@ -169,9 +190,128 @@ def fake_quantize_plain(object x, object scale, object zero_point, object out, o
     if not params_apart(&params, scale, zero_point, <cnp.ndarray>out):
         return False
     if mask is not None:
-        view(&kept, <cnp.ndarray>mask, None, NULL)
+        if not plain_mask(&kept, mask, <cnp.ndarray>x, <cnp.ndarray>out) or not params_apart(
+                &params, scale, zero_point, <cnp.ndarray>mask):
+            return False
         mask_view = &kept
     with nogil:
         status = pqk_fake_quantize(&from_, &params.c, <pqk_convention>convention, quant_min, quant_max, &to,
                                    mask_view, NULL)
     return status == PQK_OK
+
+
+cdef enum:
+    MAX_DIMS = 64  # of NumPy
+
+
+def observe_plain(object x, object axis, object block_size):
+    """(min, max, nan_count, inf_count) of pyquantk.observe() where it is plain, or None."""
+    cdef pqk_array from_
+    cdef pqk_statistics out
+    cdef pqk_status status
+    cdef int64_t block[MAX_DIMS]
+    cdef cnp.npy_intp shape[MAX_DIMS]
+    cdef int i, at, ndim = 0
+    cdef bint whole = axis is None and block_size is None
+    if not plain_view(&from_, x) or cnp.PyArray_SIZE(<cnp.ndarray>x) == 0:
+        return None
+    if not whole:
+        at = plain_axis(<cnp.ndarray>x, axis, block_size)
+        if at < 0:
+            return None
+        for i in range(from_.ndim):
+            block[i] = from_.shape[i] if block_size is None else 1
+            shape[i] = <cnp.npy_intp>from_.shape[i]
+        if block_size is None:
+            block[at] = 1
+            shape[0] = shape[at]
+            ndim = 1
+        else:
+            block[at] = min(<int64_t>block_size, from_.shape[at])
+            shape[at] = <cnp.npy_intp>((from_.shape[at] - 1) // block[at] + 1)
+            ndim = from_.ndim
+    low = cnp.PyArray_SimpleNew(ndim, shape, cnp.NPY_FLOAT32)
+    high = cnp.PyArray_SimpleNew(ndim, shape, cnp.NPY_FLOAT32)
+    nans = cnp.PyArray_SimpleNew(ndim, shape, cnp.NPY_INT64)
+    infs = cnp.PyArray_SimpleNew(ndim, shape, cnp.NPY_INT64)
+    out.min = <float *>cnp.PyArray_DATA(<cnp.ndarray>low)
+    out.max = <float *>cnp.PyArray_DATA(<cnp.ndarray>high)
+    out.nan_count = <int64_t *>cnp.PyArray_DATA(<cnp.ndarray>nans)
+    out.inf_count = <int64_t *>cnp.PyArray_DATA(<cnp.ndarray>infs)
+    with nogil:
+        status = pqk_observe(&from_, NULL if whole else block, &out)
+    return (low, high, nans, infs) if status == PQK_OK else None
+
+
+# --- from ranges to parameters ---------------------------------------------------------------------------------
+
+def total(cnp.ndarray counts):
+    """The sum of a C-contiguous int64 array."""
+    cdef const int64_t *n = <const int64_t *>cnp.PyArray_DATA(counts)
+    cdef int64_t sum = 0
+    cdef Py_ssize_t i
+    for i in range(cnp.PyArray_SIZE(counts)):
+        sum += n[i]
+    return sum
+
+
+@cython.cdivision(True)
+cdef void symmetric_scales(const float *low, const float *high, Py_ssize_t count, int top, float *scale) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef float absmax
+    for i in range(count):
+        absmax = max(fabsf(low[i]), fabsf(high[i])) if low[i] <= high[i] else 0
+        scale[i] = 1 if absmax == 0 else max(absmax / <float>top, FLT_MIN)
+
+
+@cython.cdivision(True)
+cdef void asymmetric_scales(const float *low, const float *high, Py_ssize_t count, int quant_min, int quant_max,
+                            float *scale, int32_t *zero_point) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int steps = quant_max - quant_min
+    cdef float least, most, step, point
+    for i in range(count):
+        least = min(low[i], <float>0)
+        most = max(high[i], <float>0)
+        if low[i] > high[i] or least == most:
+            scale[i] = 1
+            zero_point[i] = quant_min
+            continue
+        step = (most - least) / <float>steps
+        if isinf(step):
+            step = <float>((<double>most - <double>least) / steps)
+        step = max(step, FLT_MIN)
+        point = <float>quant_min - least / step
+        scale[i] = step
+        zero_point[i] = <int32_t>rintf(min(max(point, <float>quant_min), <float>quant_max))
+
+
+def choose(cnp.ndarray low, cnp.ndarray high, int quant_min, int quant_max, bint symmetric):
+    """(scale, zero_point or None) of rule "pyquantk" in pyquantk.rules.
+
+    low, high: float32, C-contiguous, of one shape, no NaN and no infinity but low > high where there is nothing.
+    """
+    cdef pqk_float_environment found
+    cdef Py_ssize_t count = cnp.PyArray_SIZE(low)
+    cdef const float *least = <const float *>cnp.PyArray_DATA(low)
+    cdef const float *most = <const float *>cnp.PyArray_DATA(high)
+    cdef int middle = (quant_max - quant_min + 1) // 2 if quant_min == 0 else 0
+    cdef Py_ssize_t i
+    scale = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(low), cnp.PyArray_DIMS(low), cnp.NPY_FLOAT32)
+    cdef float *scales = <float *>cnp.PyArray_DATA(<cnp.ndarray>scale)
+    cdef int32_t *points = NULL
+    point = None
+    if middle or not symmetric:
+        point = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(low), cnp.PyArray_DIMS(low), cnp.NPY_INT32)
+        points = <int32_t *>cnp.PyArray_DATA(<cnp.ndarray>point)
+    with nogil:
+        pqk_float_environment_enter(&found)
+        if symmetric:
+            symmetric_scales(least, most, count, middle - 1 if middle else quant_max, scales)
+            if middle:
+                for i in range(count):
+                    points[i] = middle
+        else:
+            asymmetric_scales(least, most, count, quant_min, quant_max, scales, points)
+        pqk_float_environment_leave(&found)
+    return scale, point

@@ -17,6 +17,7 @@ _CONVENTIONS: dict[str, int] = _native.CONVENTIONS
 _INT8 = np.dtype(np.int8)
 _UINT8 = np.dtype(np.uint8)
 _INT32 = np.dtype(np.int32)
+_BOOL = np.dtype(np.bool_)
 _QUANTIZED = (*INTEGERS, np.dtype(np.int32))
 
 
@@ -212,7 +213,7 @@ def fake_quantize(
     block_size: int | tuple[int, ...] | None = None,
     convention: str = "torch_fake_quantize",
     return_mask: bool = False,
-    out: Array | None = None,
+    out: Array | tuple[Array | None, Array | None] | None = None,
 ) -> Any:
     """Quantize and dequantize in one pass, as in quantization-aware training.
 
@@ -229,8 +230,9 @@ def fake_quantize(
     return_mask : bool, default False
         Also return where the clamp changed nothing: the gradient of the straight-through estimator is
         ``grad * mask``.
-    out : ndarray of the dtype and shape of `x`, optional
-        Where to write the result; may be `x` itself.
+    out : ndarray of the dtype and shape of `x`, or tuple of two, optional
+        Where to write the result; may be `x` itself. With `return_mask` also ``(y, mask)``, as NumPy's functions of
+        two results have it: the mask of dtype bool; None for what is to be allocated.
 
     Returns
     -------
@@ -261,27 +263,32 @@ def fake_quantize(
         raise ValueError(
             f"quant_min and quant_max must be in order, within 2**23 and at most 65535 apart, not {low} and {high}"
         )
-    plain = _plain_result(x, out, _PLAIN_DTYPES.get(getattr(x, "dtype", None)))
+    result, mask_out = _two_outs(out, return_mask)
+    plain = _plain_result(x, result, _PLAIN_DTYPES.get(getattr(x, "dtype", None)))
     if plain is not None and isinstance(convention, str) and convention in _PLAIN_CONVENTIONS:
-        mask = np.empty(x.shape, np.bool_) if return_mask else None
-        kept = None if mask is None else mask.view(_UINT8)
+        mask = np.empty(x.shape, np.bool_) if return_mask and mask_out is None else mask_out
         code = _CONVENTIONS[convention]
-        if _native.fake_quantize_plain(x, scale, zero_point, plain, kept, code, axis, block_size, low, high):
+        if _native.fake_quantize_plain(x, scale, zero_point, plain, mask, code, axis, block_size, low, high):
             return plain if mask is None else (plain, mask)
     x = as_input(x, "x")
     grain = granularity(x.shape, axis, block_size)
     scales = scale_array(scale, grain)
     zero_points = zero_point_array(0 if zero_point is None else zero_point, scales, (low, high))
     code, inverse = _convention(convention, scale, scales, block_size)
-    if out is None:
-        out = np.empty_like(x, order="K", subok=False)
+    if result is None:
+        result = np.empty_like(x, order="K", subok=False)
     else:
-        same = out is x or (isinstance(out, np.ndarray) and _same_memory(out, x))
-        check_out(out, x.dtype, x.shape, (scale, zero_point) if same else (x, scale, zero_point))
-    mask = np.empty_like(out, np.uint8, order="K", subok=False) if return_mask else None
+        same = result is x or (isinstance(result, np.ndarray) and _same_memory(result, x))
+        check_out(result, x.dtype, x.shape, (scale, zero_point) if same else (x, scale, zero_point))
+    mask = None
+    if mask_out is not None:
+        mask = check_out(mask_out, _BOOL, x.shape, (x, result, scale, zero_point), argument="out[1]")
+    elif return_mask:
+        mask = np.empty_like(result, _BOOL, order="K", subok=False)
     if x.size:
-        _native.fake_quantize(x, out, mask, scales, zero_points, inverse, grain.block, code, low, high)
-    return out if mask is None else (out, mask.view(np.bool_))
+        kept = None if mask is None else mask.view(_UINT8)
+        _native.fake_quantize(x, result, kept, scales, zero_points, inverse, grain.block, code, low, high)
+    return result if mask is None else (result, mask)
 
 
 # Calls that _native's fast way may serve: dtypes by their names and objects, and conventions whose reciprocal is
@@ -306,6 +313,15 @@ def _plain_result(x: Any, out: Any, dtype: np.dtype[Any] | None) -> Array | None
     if out is None:
         return np.empty(x.shape, dtype) if x.flags.c_contiguous else None
     return out if out.__class__ is np.ndarray and out.dtype is dtype else None
+
+
+def _two_outs(out: Any, return_mask: bool) -> tuple[Any, Any]:
+    """Where fake_quantize shall write its result and the mask."""
+    if not isinstance(out, tuple):
+        return out, None
+    if not return_mask or len(out) != 2:
+        raise ValueError(f"out must be an array, or with return_mask (y, mask), not a tuple of {len(out)}")
+    return out
 
 
 def _integer(n: Any, argument: str) -> int:

@@ -57,6 +57,10 @@ def observe(
     >>> s.min, s.absmax, s.nan_count
     (array([-2.,  3.], dtype=float32), array([2., 3.], dtype=float32), array([0, 1]))
     """
+    if x.__class__ is np.ndarray:
+        plain = _native.observe_plain(x, axis, block_size)
+        if plain is not None:
+            return Statistics(*plain)
     x = as_input(x, "x")
     grain = granularity(x.shape, axis, block_size)
     low, high = np.full(grain.full, np.inf, np.float32), np.full(grain.full, -np.inf, np.float32)

@@ -8,9 +8,9 @@ import numpy as np
 
 from . import _native
 from .affine import dequantize, fake_quantize, quantize
-from .arrays import Array, as_float32, as_input, real_numbers
+from .arrays import Array, as_float32, real_numbers
 from .calibration import Statistics, observe
-from .dtypes import INTEGERS, dtype_named
+from .dtypes import INTEGERS, PACKED_BITS, dtype_named
 from .rules import RULES
 
 __all__ = ["QuantParams", "choose_params"]
@@ -43,13 +43,15 @@ class QuantParams:
     array([ 1. , -2.5], dtype=float32)
     """
 
-    __slots__ = ("axis", "block_size", "dtype", "scale", "zero_point")
+    __slots__ = ("_plain_scale", "_plain_zero_point", "axis", "block_size", "dtype", "scale", "zero_point")
 
     scale: Array
     zero_point: Array | None
     dtype: np.dtype[Any]
     axis: int | tuple[int, ...] | None
     block_size: int | tuple[int, ...] | None
+    _plain_scale: Any
+    _plain_zero_point: Any
 
     def __init__(
         self,
@@ -62,7 +64,6 @@ class QuantParams:
     ) -> None:
         target = dtype_named(dtype, "dtype", INTEGERS)
         scales = as_float32(real_numbers(scale)).copy()
-        scales.flags.writeable = False
         points = None
         if zero_point is not None:
             given = np.asarray(zero_point)
@@ -77,9 +78,23 @@ class QuantParams:
                     f"zero_point must be a number or have the shape of scale, {scales.shape}, not {wide.shape}"
                 )
             points = wide.astype(target)
-            points.flags.writeable = False
-        for name, value in zip(self.__slots__, (axis, block_size, target, scales, points), strict=True):
-            object.__setattr__(self, name, value)
+        self._set(scales, points, target, axis, block_size)
+
+    def _set(self, scale: Array, zero_point: Array | None, dtype: np.dtype[Any], axis: Any, block_size: Any) -> None:
+        """Fills the fields, with arrays that nobody else writes; also what the fast ways of the functions take."""
+        scale.flags.writeable = False
+        plain: Any = zero_point
+        if zero_point is not None:
+            zero_point.flags.writeable = False
+            plain = zero_point.astype(np.int32) if zero_point.ndim else int(zero_point)
+        fill = object.__setattr__
+        fill(self, "scale", scale)
+        fill(self, "zero_point", zero_point)
+        fill(self, "dtype", dtype)
+        fill(self, "axis", axis)
+        fill(self, "block_size", block_size)
+        fill(self, "_plain_scale", scale if scale.ndim else float(scale))
+        fill(self, "_plain_zero_point", plain)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"QuantParams is immutable: {name} cannot be set")
@@ -114,12 +129,22 @@ class QuantParams:
     def quantize(self, x: Any, **options: Any) -> Array:
         """`pyquantk.quantize` with these parameters; `options`: convention, packed, out."""
         return quantize(
-            x, self.scale, self.zero_point, dtype=self.dtype, axis=self.axis, block_size=self.block_size, **options
+            x,
+            self._plain_scale,
+            self._plain_zero_point,
+            dtype=self.dtype,
+            axis=self.axis,
+            block_size=self.block_size,
+            **options,
         )
 
     def dequantize(self, q: Any, **options: Any) -> Array:
         """`pyquantk.dequantize` with these parameters; `options`: dtype, packed, shape, out."""
-        return dequantize(q, self.scale, self.zero_point, axis=self.axis, block_size=self.block_size, **options)
+        if "shape" in options and self.dtype in PACKED_BITS:
+            options.setdefault("packed", self.dtype)
+        return dequantize(
+            q, self._plain_scale, self._plain_zero_point, axis=self.axis, block_size=self.block_size, **options
+        )
 
     def fake_quantize(self, x: Any, **options: Any) -> Any:
         """`pyquantk.fake_quantize` with these parameters, over the whole range of the integer type; `options`:
@@ -127,8 +152,8 @@ class QuantParams:
         low, high = INTEGERS[self.dtype]
         return fake_quantize(
             x,
-            self.scale,
-            self.zero_point,
+            self._plain_scale,
+            self._plain_zero_point,
             quant_min=low,
             quant_max=high,
             axis=self.axis,
@@ -197,18 +222,37 @@ def choose_params(
     >>> qk.choose_params([-1.0, 0.5, 2.0], "uint8", symmetric=False)
     QuantParams(scale=0.0117647061124444, zero_point=85, dtype='uint8')
     """
-    target = dtype_named(dtype, "dtype", INTEGERS)
+    target = (_NAMED.get(dtype) if isinstance(dtype, str) else None) or dtype_named(dtype, "dtype", INTEGERS)
     if method != "minmax":
         raise ValueError(f"method must be 'minmax', not {method!r}")
     if not isinstance(rule, str) or rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, not {rule!r}")
-    stats = x if isinstance(x, Statistics) else observe(as_input(x, "x"), axis=axis, block_size=block_size)
-    nans, infs = int(stats.nan_count.sum()), int(stats.inf_count.sum())
+    if isinstance(x, Statistics):
+        low, high = (np.asarray(limit, np.float32, order="C") for limit in x[:2])
+        nan_count, inf_count = (np.asarray(count, np.int64, order="C") for count in x[2:])
+        if low.shape != high.shape:
+            raise ValueError(f"x.min and x.max must have one shape, not {low.shape} and {high.shape}")
+    else:
+        low, high, nan_count, inf_count = observe(x, axis=axis, block_size=block_size)
+    nans, infs = _native.total(nan_count), _native.total(inf_count)
     if nans or infs:
         raise ValueError(f"x must be finite, but has {nans} NaN and {infs} infinite elements")
-    empty = stats.min > stats.max
-    low = np.where(empty, np.float32(0), stats.min).astype(np.float32)
-    high = np.where(empty, np.float32(0), stats.max).astype(np.float32)
-    choose = RULES[rule]
-    scale, zero_point = _native.in_float_environment(lambda: choose(low, high, INTEGERS[target], symmetric))
-    return QuantParams(scale, zero_point, dtype=target, axis=axis, block_size=block_size)
+    if rule == "pyquantk":
+        scale, zero_point = RULES[rule](low, high, INTEGERS[target], symmetric)
+    else:
+        scale, zero_point = _native.in_float_environment(lambda: _chosen(rule, low, high, target, symmetric))
+    chosen = QuantParams.__new__(QuantParams)
+    chosen._set(scale, None if zero_point is None else zero_point.astype(target), target, axis, block_size)
+    return chosen
+
+
+_NAMED = {dtype.name: dtype for dtype in INTEGERS}
+
+
+def _chosen(rule: str, low: Array, high: Array, dtype: np.dtype[Any], symmetric: bool) -> tuple[Array, Array | None]:
+    """What the rule makes of ranges, of which an empty one counts as 0."""
+    empty = low > high
+    low = np.where(empty, np.float32(0), low).astype(np.float32)
+    high = np.where(empty, np.float32(0), high).astype(np.float32)
+    scale, zero_point = RULES[rule](low, high, INTEGERS[dtype], symmetric)
+    return np.array(scale, np.float32), None if zero_point is None else np.asarray(zero_point)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from . import _native
 from .arrays import Array
 
 __all__ = ["RULES"]
@@ -49,23 +50,9 @@ def pyquantk(low: Array, high: Array, limits: Limits, symmetric: bool) -> tuple[
     """Symmetric: absmax / qmax, so that the range is used evenly, [-127, 127] for int8. Asymmetric: ONNX's formula.
 
     Guarded at both ends: a range of 0 gives scale 1, and neither end of float32 makes the scale 0, subnormal or
-    infinite.
+    infinite. In C, because it is what most calls want.
     """
-    if symmetric:
-        top = (limits[1] - limits[0] + 1) // 2 - 1 if limits[0] == 0 else limits[1]
-        absmax = _absmax(low, high)
-        scale = np.maximum(absmax / np.float32(top), _TINY)
-        scale = np.where(absmax == 0, np.float32(1), scale).astype(np.float32)
-        return scale, _middle(scale, limits)
-    low, high = _with_zero(low, high)
-    steps = limits[1] - limits[0]
-    with np.errstate(over="ignore"):
-        plain = (high - low) / np.float32(steps)
-    wide = ((high.astype(np.float64) - low) / steps).astype(np.float32)
-    scale = np.maximum(np.where(np.isfinite(plain), plain, wide), _TINY)
-    scale = np.where(high == low, np.float32(1), scale).astype(np.float32)
-    point = np.rint(np.clip(np.float32(limits[0]) - low / scale, *limits)).astype(np.int64)
-    return scale, point
+    return _native.choose(low, high, *limits, symmetric)
 
 
 def onnx_dynamic(low: Array, high: Array, limits: Limits, symmetric: bool) -> tuple[Array, Array | None]:

@@ -136,6 +136,60 @@ class TestMeaning:
         assert not some.bits_of(y).any()
         assert np.array_equal(mask, np.abs(x) <= 0.25)
 
+    @given(limited_cases(), some.conventions, some.layers, st.data())
+    def test_the_mask_goes_where_out_says(self, typed, convention, layer, data):
+        x = typed[2].x
+        rng = data.draw(some.rngs)
+        native = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else x.dtype
+        y_out = some.arranged(rng, np.zeros(x.shape, native), data.draw(some.out_layouts))
+        mask_out = some.arranged(rng, np.ones(x.shape, np.uint8), data.draw(some.out_layouts)).view(bool)
+        with qk.cpu.use(layer):
+            y, mask = faked(*typed, convention, return_mask=True, out=(y_out, mask_out))
+        assert y is y_out
+        assert mask is mask_out
+        wanted, kept = expected(*typed, convention)
+        some.assert_same(y, wanted)
+        some.assert_same(mask, kept)
+
+    def test_either_part_of_out_may_be_none(self):
+        x, mask_out = np.array([0.5, 300.0], np.float32), np.zeros(2, bool)
+        y, mask = qk.fake_quantize(x, 1.0, return_mask=True, out=(None, mask_out))
+        assert mask is mask_out
+        assert (y.tolist(), mask.tolist()) == ([0.0, 127.0], [True, False])
+        y, mask = qk.fake_quantize(x, 1.0, return_mask=True, out=(x, None))
+        assert y is x
+        assert (x.tolist(), mask.tolist()) == ([0.0, 127.0], [True, False])
+
+    @pytest.mark.parametrize(
+        ("mask", "error", "words"),
+        [
+            (np.zeros(3, bool), ValueError, r"out\[1\] must have shape \(2,\), not \(3,\)"),
+            (np.zeros(2, np.uint8), TypeError, r"out\[1\] must have dtype bool"),
+            ([True, False], TypeError, r"out\[1\] must be a numpy.ndarray, not list"),
+            (np.broadcast_to(np.zeros(1, bool), 2), ValueError, r"out\[1\] must be writeable"),
+        ],
+    )
+    def test_a_mask_that_cannot_be_written(self, mask, error, words):
+        y = np.full(2, 7, np.float32)
+        with pytest.raises(error, match=words):
+            qk.fake_quantize(np.ones(2, np.float32), 1.0, return_mask=True, out=(y, mask))
+        assert (y == 7).all()
+
+    def test_a_mask_that_overlaps(self):
+        x = np.ones(8, np.float32)
+        y = np.zeros(8, np.float32)
+        for mask in (x.view(bool)[:8], y.view(bool)[8:16]):
+            with pytest.raises(ValueError, match=r"out\[1\] must not overlap an input"):
+                qk.fake_quantize(x, 1.0, return_mask=True, out=(y, mask))
+        assert (y == 0).all()
+
+    @pytest.mark.parametrize("keywords", [{}, {"return_mask": True}])
+    def test_a_tuple_of_outs_has_two_and_needs_the_mask(self, keywords):
+        y = np.zeros(1, np.float32)
+        outs = (y, y, y) if keywords else (y, np.zeros(1, bool))
+        with pytest.raises(ValueError, match="out must be an array, or with return_mask"):
+            qk.fake_quantize(y, 1.0, out=outs, **keywords)
+
     def test_the_mask_has_the_layout_of_the_result(self):
         x = np.zeros((3, 4, 5), np.float32).transpose(2, 0, 1)
         y, mask = qk.fake_quantize(x, 1.0, return_mask=True)

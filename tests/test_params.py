@@ -260,6 +260,12 @@ class TestErrors:
         with pytest.raises(error, match=message):
             qk.choose_params([1.0, 2.0], **keywords)
 
+    def test_statistics_of_two_shapes(self):
+        one, two = np.zeros(1, np.float32), np.zeros(2, np.float32)
+        none = np.zeros(1, np.int64)
+        with pytest.raises(ValueError, match=r"x.min and x.max must have one shape, not \(1,\) and \(2,\)"):
+            qk.choose_params(qk.Statistics(one, two, none, none))
+
     def test_x(self):
         with pytest.raises(TypeError, match="x must have one of the dtypes float32, float16, bfloat16, not int64"):
             qk.choose_params(np.arange(3))
@@ -324,6 +330,7 @@ class TestQuantParams:
         held = p.quantize(x, packed=True)
         some.assert_same(held, oracle.pack(p.quantize(x).astype(int), oracle.INTEGERS[name][2]))
         some.assert_same(p.dequantize(held, packed=name, shape=x.shape), p.dequantize(p.quantize(x)))
+        some.assert_same(p.dequantize(held, shape=x.shape), p.dequantize(p.quantize(x)))
 
     def test_immutable(self):
         scale = np.array([0.5, 1.0], np.float32)

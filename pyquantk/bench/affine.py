@@ -105,8 +105,11 @@ def _dequantize(case: AffineCase) -> Call:
 def _fake_quantize(case: AffineCase) -> Call:
     import pyquantk as qk
 
-    x, out, scale, with_mask = case.x, case.out, case.scale, case.mask is not None
-    return lambda: qk.fake_quantize(x, scale, return_mask=with_mask, out=out)
+    x, out, scale = case.x, case.out, case.scale
+    if case.mask is None:
+        return lambda: qk.fake_quantize(x, scale, out=out)
+    both = (out, case.mask.view(np.bool_))
+    return lambda: qk.fake_quantize(x, scale, return_mask=True, out=both)
 
 
 _ORT = {"onnxruntime": ort.quantize}
