@@ -1,0 +1,483 @@
+/* epilogue_tpl.h -- from int32 to the type of C, written once for every ISA.
+ *
+ * Include after defining PQK_ISA and including simd/vec_<isa>.h.  epilogue.h and pyquantk.h say what is computed.
+ *
+ * A tile is taken VL columns at a time, down all of its rows: what belongs to the columns (scale, bias, column sum,
+ * zero point) is in registers, what belongs to the rows is broadcast from memory.  Integers narrower than 32 bits are
+ * made four rows at a time, because four registers narrow to one; where fewer rows are left the last one is made again.
+ *
+ * Loops are compiled for each type and for three cases of zero points: none, those of A, both.  What has an activation
+ * that is a curve, or groups, goes through a buffer of float32 in the first-level cache.
+ *
+ * The limiting resource on Zen 4 is the multiplier ports, which the next tile's products want too: float32 costs a
+ * multiplication and a fused one per VL elements, one more for the zero points of A.
+ */
+#include <math.h>
+#include "activations/activations_tpl.h"
+#include "gemm/epilogue.h"
+#include "gemm/gemm.h"
+#include "requantize/fixed_point_tpl.h"
+#include "simd/elements.h"
+
+enum epilogue_zero { ZERO_NONE, ZERO_A, ZERO_BOTH };
+
+/* ---- constants */
+
+struct epilogue_rows {
+    int32_t u[PQK_GEMM_MAX_MR], rest[PQK_GEMM_MAX_MR]; /* rest: rowsum - k u */
+    float scale[PQK_GEMM_MAX_MR];
+};
+struct epilogue_columns {
+    vs32 sum, v;
+    vf32 scale, bias;
+};
+
+/* VL numbers from index `at` on, or the first m of them. */
+static PQK_INLINE vf32 epilogue_floats(const pqk_floats *x, int64_t at, int m, float neutral)
+{
+    if (!x->data) return vf32_set1(neutral);
+    if (x->step == 0) return vf32_set1(x->data[0]);
+    if (x->step == 1) return m == VL ? vf32_load_f32(x->data + at) : vf32_load_f32_part(x->data + at, m);
+    float lanes[VL] = {0};
+    for (int i = 0; i < m; ++i) lanes[i] = x->data[(at + i) * x->step];
+    return vf32_load_f32(lanes);
+}
+static PQK_INLINE vs32 epilogue_integers(const pqk_integers *x, int64_t at, int m)
+{
+    if (!x->data) return vs32_set1(0);
+    if (x->step == 0) return vs32_set1(x->data[0]);
+    if (x->step == 1 && m == VL) return vs32_load(x->data + at);
+    int32_t lanes[VL] = {0};
+    for (int i = 0; i < m; ++i) lanes[i] = x->data[(at + i) * x->step];
+    return vs32_load(lanes);
+}
+
+static PQK_INLINE void epilogue_rows_of(struct epilogue_rows *rows, const struct pqk_epilogue_call *call,
+                                        const struct pqk_epilogue_tile *t, enum epilogue_zero zero)
+{
+    const pqk_integers *u = &call->e->a_zero_point;
+    const pqk_floats *scale = &call->e->a_scale;
+    for (int r = 0; r < t->rows; ++r) {
+        rows->u[r] = call->a_flip + (u->data ? u->data[(t->i + r) * u->step] : 0);
+        if (zero == ZERO_BOTH) /* without row sums v is 0 and this is not used */
+            rows->rest[r] = t->rowsum ? (int32_t)((uint32_t)t->rowsum[r] - (uint32_t)t->k * (uint32_t)rows->u[r]) : 0;
+        rows->scale[r] = scale->data ? scale->data[(t->i + r) * scale->step] : 1.0f;
+    }
+}
+
+/* The m columns from column j of the tile on; `scale` is b_scale, or a group of it. */
+static PQK_INLINE struct epilogue_columns epilogue_columns_of(const struct pqk_epilogue_call *call,
+                                                              const struct pqk_epilogue_tile *t, int j, int m,
+                                                              const pqk_floats *scale, enum epilogue_zero zero)
+{
+    struct epilogue_columns k;
+    k.sum = zero != ZERO_NONE && t->colsum ? vs32_load(t->colsum + j) : vs32_set1(0);
+    k.v = zero == ZERO_BOTH ? vs32_add(epilogue_integers(&call->e->b_zero_point, t->j + j, m), vs32_set1(call->b_flip))
+                            : vs32_set1(0);
+    k.scale = epilogue_floats(scale, t->j + j, m, 1.0f);
+    k.bias = epilogue_floats(&call->e->bias, t->j + j, m, 0.0f);
+    return k;
+}
+
+/* ---- values */
+
+/* VL columns of row r, zero points taken out; acc is at them. */
+static PQK_INLINE vs32 epilogue_exact(const int32_t *acc, const struct epilogue_rows *rows, int r,
+                                      const struct epilogue_columns *k, enum epilogue_zero zero)
+{
+    vs32 x = vs32_load(acc);
+    if (zero != ZERO_NONE) x = vs32_sub(x, vs32_mul(vs32_set1(rows->u[r]), k->sum));
+    if (zero == ZERO_BOTH) x = vs32_sub(x, vs32_mul(vs32_set1(rows->rest[r]), k->v));
+    return x;
+}
+
+/* NaN passes: both words return their second operand then. */
+static PQK_INLINE vf32 epilogue_limit(vf32 y, vf32 low, vf32 high) { return vf32_min(high, vf32_max(low, y)); }
+
+static PQK_INLINE vf32 epilogue_load_part(const float *y, int m)
+{
+    return m == VL ? vf32_load_f32(y) : vf32_load_f32_part(y, m);
+}
+
+static PQK_INLINE int epilogue_lanes(const struct pqk_epilogue_tile *t, int j)
+{
+    return t->columns - j < VL ? t->columns - j : VL;
+}
+
+/* ---- int32 */
+
+static PQK_INLINE void epilogue_s32(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
+                                    enum epilogue_zero zero)
+{
+    struct epilogue_rows rows;
+    epilogue_rows_of(&rows, call, t, zero);
+    for (int j = 0; j < t->columns; j += VL) {
+        const int m = epilogue_lanes(t, j);
+        const struct epilogue_columns k = epilogue_columns_of(call, t, j, m, &call->e->b_scale, zero);
+        char *c = t->c + (ptrdiff_t)j * 4;
+        for (int r = 0; r < t->rows; ++r, c += t->c_row) {
+            const vf32 bits = vf32_from_bits(epilogue_exact(t->acc + r * call->nr + j, &rows, r, &k, zero));
+            if (m == VL)
+                vf32_store_f32(c, bits); /* at any alignment */
+            else
+                vf32_store_f32_part(c, m, bits);
+        }
+    }
+}
+
+/* ---- floats: without groups, and no activation or a clamp */
+
+static PQK_INLINE void epilogue_float(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
+                                      pqk_type type, enum epilogue_zero zero)
+{
+    const pqk_epilogue *e = call->e;
+    const bool clamp = e->activation == PQK_CLAMP;
+    const vf32 low = vf32_set1(e->low), high = vf32_set1(e->high);
+    struct epilogue_rows rows;
+    epilogue_rows_of(&rows, call, t, zero);
+    for (int j = 0; j < t->columns; j += VL) {
+        const int m = epilogue_lanes(t, j);
+        const struct epilogue_columns k = epilogue_columns_of(call, t, j, m, &e->b_scale, zero);
+        char *c = t->c + (ptrdiff_t)j * float_size(type);
+        for (int r = 0; r < t->rows; ++r, c += t->c_row) {
+            const vf32 x = vf32_from_s32(epilogue_exact(t->acc + r * call->nr + j, &rows, r, &k, zero));
+            vf32 y = vf32_fma(x, vf32_mul(vf32_set1(rows.scale[r]), k.scale), k.bias);
+            if (clamp) y = epilogue_limit(y, low, high);
+            y = vf32_canonical(y);
+            if (m == VL)
+                store_float(c, y, type);
+            else
+                store_float_part(c, m, y, type);
+        }
+    }
+}
+
+/* ---- integers */
+
+/* VL columns of four rows, q in the range of the type. */
+static PQK_INLINE void epilogue_narrow(char *const to[4], const vs32 q[4], enum integer_kind kind)
+{
+    const vs16 ab = vs16_pack2(q[0], q[1]), cd = vs16_pack2(q[2], q[3]);
+    if (kind == KIND_S16) {
+        v16_store_rows(to, ab);
+        v16_store_rows(to + 2, cd);
+    } else {
+        v8_store_rows(to, kind == KIND_S8 ? vs8_pack2(ab, cd) : vu8_pack2(ab, cd));
+    }
+}
+
+/* Where the multiplier fl(fl(a_scale b_scale) / out_scale) comes from: most calls need no division in the loop. */
+enum epilogue_multiplier { BY_COLUMN, BY_ROW, BY_BOTH };
+
+struct epilogue_requantize {
+    enum epilogue_multiplier by;
+    vf32 out_scale, low, lo, hi; /* low: of the activation; lo, hi: of everything */
+    vs32 zero_point, least, most;
+};
+
+static PQK_INLINE struct epilogue_requantize epilogue_requantize_of(const struct pqk_epilogue_call *call,
+                                                                    struct epilogue_rows *rows, int count)
+{
+    const pqk_epilogue *e = call->e;
+    const bool clamp = e->activation == PQK_CLAMP;
+    const int32_t least = call->out_min - e->out_zero_point, most = call->out_max - e->out_zero_point;
+    const vf32 out_scale = vf32_set1(e->out_scale), lo = vf32_from_s32(vs32_set1(least));
+    const vf32 hi = vf32_from_s32(vs32_set1(most));
+    const vf32 low = vf32_div(vf32_set1(e->low), out_scale), high = vf32_div(vf32_set1(e->high), out_scale);
+    const bool same_row = !e->a_scale.data || e->a_scale.step == 0;
+    const bool same_column = !e->b_scale.data || e->b_scale.step == 0;
+    const float b_scale = e->b_scale.data ? e->b_scale.data[0] : 1.0f;
+    struct epilogue_requantize q;
+    q.by = same_row ? BY_COLUMN : same_column ? BY_ROW : BY_BOTH;
+    q.out_scale = out_scale;
+    q.low = clamp ? low : vf32_set1(-INFINITY);
+    q.lo = lo;
+    q.hi = clamp ? vf32_clamp(high, lo, hi) : hi;
+    q.zero_point = vs32_set1(e->out_zero_point);
+    q.least = vs32_set1(least);
+    q.most = vs32_set1(most);
+    if (q.by == BY_ROW)
+        for (int r = 0; r < count; ++r) {
+            const float scale = rows->scale[r] * b_scale;
+            rows->scale[r] = scale / e->out_scale;
+        }
+    return q;
+}
+
+/* x in units of the output. */
+static PQK_INLINE vs32 epilogue_round(vf32 y, const struct epilogue_requantize *q)
+{
+    return vs32_add(vs32_round(vf32_clamp(vf32_max(q->low, y), q->lo, q->hi)), q->zero_point);
+}
+
+/* What the four rows from r on come from: acc with float multipliers (no groups, and no curve), acc with fixed-point
+ * ones, or the float results in y. */
+enum epilogue_source { FROM_ACC, FROM_FIXED, FROM_FLOAT };
+
+static PQK_INLINE void epilogue_integer(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
+                                        enum integer_kind kind, enum epilogue_zero zero, enum epilogue_source source,
+                                        const float *y)
+{
+    const pqk_epilogue *e = call->e;
+    const int size = kind_bits(kind) / 8;
+    PQK_ALIGNED(64) char edge[4][VL * 2];
+    struct epilogue_rows rows;
+    epilogue_rows_of(&rows, call, t, zero);
+    const struct epilogue_requantize q = epilogue_requantize_of(call, &rows, t->rows);
+
+    for (int j = 0; j < t->columns; j += VL) {
+        const int m = epilogue_lanes(t, j);
+        struct epilogue_columns k = epilogue_columns_of(call, t, j, m, &e->b_scale, zero);
+        const vs32 m0 = epilogue_integers(&e->m0, t->j + j, m), shift = epilogue_integers(&e->shift, t->j + j, m);
+        k.bias = vf32_div(k.bias, q.out_scale);
+        if (q.by == BY_COLUMN) k.scale = vf32_div(vf32_mul(vf32_set1(rows.scale[0]), k.scale), q.out_scale);
+
+        for (int first = 0; first < t->rows; first += 4) {
+            vs32 out[4];
+            char *to[4];
+            unrolled_for (int i = 0; i < 4; ++i) {
+                const int r = first + i < t->rows ? first + i : t->rows - 1;
+                to[i] = m == VL ? t->c + r * t->c_row + (ptrdiff_t)j * size : edge[i];
+                if (source == FROM_FLOAT) {
+                    out[i] = epilogue_round(vf32_div(epilogue_load_part(y + r * call->nr + j, m), q.out_scale), &q);
+                    continue;
+                }
+                const vs32 x = epilogue_exact(t->acc + r * call->nr + j, &rows, r, &k, zero);
+                if (source == FROM_FIXED) {
+                    const vs32 rounded = call->far ? fixed_point_round_far(x, m0, shift, e->rounding)
+                                                   : fixed_point_round(x, m0, shift, e->rounding);
+                    out[i] = vs32_add(vs32_min(vs32_max(rounded, q.least), q.most), q.zero_point);
+                    continue;
+                }
+                const vf32 row = vf32_set1(rows.scale[r]);
+                const vf32 scale = q.by == BY_COLUMN ? k.scale
+                                   : q.by == BY_ROW  ? row
+                                                     : vf32_div(vf32_mul(row, k.scale), q.out_scale);
+                out[i] = epilogue_round(vf32_fma(vf32_from_s32(x), scale, k.bias), &q);
+            }
+            epilogue_narrow(to, out, kind);
+            for (int i = 0; m < VL && i < 4 && first + i < t->rows; ++i)
+                memcpy(t->c + (first + i) * t->c_row + (ptrdiff_t)j * size, edge[i], (size_t)(m * size));
+        }
+    }
+}
+
+/* ---- groups and curves, by way of float32 */
+
+/* y = fma(sum, a_scale, bias). */
+static PQK_INLINE void epilogue_grouped(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
+                                        float *y)
+{
+    struct epilogue_rows rows;
+    epilogue_rows_of(&rows, call, t, ZERO_NONE);
+    for (int j = 0; j < t->columns; j += VL) {
+        const vf32 bias = epilogue_floats(&call->e->bias, t->j + j, epilogue_lanes(t, j), 0.0f);
+        for (int r = 0; r < t->rows; ++r) {
+            const int at = r * call->nr + j; /* nr is a multiple of VL: sum and y have these elements */
+            vf32_store_f32(y + at, vf32_fma(vf32_load_f32(t->sum + at), vf32_set1(rows.scale[r]), bias));
+        }
+    }
+}
+
+static PQK_INLINE void epilogue_activate(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
+                                         float *y, pqk_activation activation)
+{
+    const vf32 low = vf32_set1(call->e->low), high = vf32_set1(call->e->high);
+    for (int j = 0; j < t->columns; j += VL) {
+        const int m = epilogue_lanes(t, j);
+        for (int r = 0; r < t->rows; ++r) {
+            float *at = y + r * call->nr + j;
+            const vf32 x = epilogue_load_part(at, m);
+            vf32_store_f32(at, activation == PQK_CLAMP ? epilogue_limit(x, low, high) : activate(x, activation));
+        }
+    }
+}
+
+static PQK_INLINE void epilogue_store(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
+                                      const float *y, pqk_type type)
+{
+    for (int j = 0; j < t->columns; j += VL) {
+        const int m = epilogue_lanes(t, j);
+        char *c = t->c + (ptrdiff_t)j * float_size(type);
+        for (int r = 0; r < t->rows; ++r, c += t->c_row) {
+            const vf32 x = vf32_canonical(epilogue_load_part(y + r * call->nr + j, m));
+            if (m == VL)
+                store_float(c, x, type);
+            else
+                store_float_part(c, m, x, type);
+        }
+    }
+}
+
+static PQK_NOINLINE void epilogue_f32(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t);
+
+static PQK_NOINLINE void epilogue_general(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
+{
+    PQK_ALIGNED(64) float y[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR];
+    if (t->sum) {
+        epilogue_grouped(call, t, y);
+    } else { /* a curve, so epilogue_f32 sees no activation */
+        struct pqk_epilogue_tile to_y = *t;
+        to_y.c = (char *)y;
+        to_y.c_row = (ptrdiff_t)call->nr * 4;
+        epilogue_f32(call, &to_y);
+    }
+    switch (call->e->activation) {
+    case PQK_CLAMP:
+        epilogue_activate(call, t, y, PQK_CLAMP);
+        break;
+    case PQK_GELU:
+        epilogue_activate(call, t, y, PQK_GELU);
+        break;
+    case PQK_GELU_TANH:
+        epilogue_activate(call, t, y, PQK_GELU_TANH);
+        break;
+    case PQK_SILU:
+        epilogue_activate(call, t, y, PQK_SILU);
+        break;
+    default:
+        break;
+    }
+    switch (call->type) {
+    case PQK_F32:
+        epilogue_store(call, t, y, PQK_F32);
+        break;
+    case PQK_F16:
+        epilogue_store(call, t, y, PQK_F16);
+        break;
+    case PQK_BF16:
+        epilogue_store(call, t, y, PQK_BF16);
+        break;
+    case PQK_S8:
+        epilogue_integer(call, t, KIND_S8, ZERO_NONE, FROM_FLOAT, y);
+        break;
+    case PQK_U8:
+        epilogue_integer(call, t, KIND_U8, ZERO_NONE, FROM_FLOAT, y);
+        break;
+    default:
+        epilogue_integer(call, t, KIND_S16, ZERO_NONE, FROM_FLOAT, y);
+        break;
+    }
+}
+
+/* ---- one function for each type */
+
+static PQK_NOINLINE void epilogue_int32(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
+{
+    if (call->has_v)
+        epilogue_s32(call, t, ZERO_BOTH);
+    else if (call->has_u)
+        epilogue_s32(call, t, ZERO_A);
+    else
+        epilogue_s32(call, t, ZERO_NONE);
+}
+
+static PQK_INLINE void epilogue_float_any(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
+                                          pqk_type type)
+{
+    if (call->has_v)
+        epilogue_float(call, t, type, ZERO_BOTH);
+    else if (call->has_u)
+        epilogue_float(call, t, type, ZERO_A);
+    else
+        epilogue_float(call, t, type, ZERO_NONE);
+}
+static PQK_NOINLINE void epilogue_f32(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
+{
+    epilogue_float_any(call, t, PQK_F32);
+}
+static PQK_NOINLINE void epilogue_f16(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
+{
+    epilogue_float_any(call, t, PQK_F16);
+}
+static PQK_NOINLINE void epilogue_bf16(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
+{
+    epilogue_float_any(call, t, PQK_BF16);
+}
+
+static PQK_INLINE void epilogue_integer_any(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
+                                            enum integer_kind kind)
+{
+    if (call->e->m0.data)
+        epilogue_integer(call, t, kind, ZERO_BOTH, FROM_FIXED, NULL);
+    else if (call->has_v)
+        epilogue_integer(call, t, kind, ZERO_BOTH, FROM_ACC, NULL);
+    else if (call->has_u)
+        epilogue_integer(call, t, kind, ZERO_A, FROM_ACC, NULL);
+    else
+        epilogue_integer(call, t, kind, ZERO_NONE, FROM_ACC, NULL);
+}
+static PQK_NOINLINE void epilogue_s8(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
+{
+    epilogue_integer_any(call, t, KIND_S8);
+}
+static PQK_NOINLINE void epilogue_u8(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
+{
+    epilogue_integer_any(call, t, KIND_U8);
+}
+static PQK_NOINLINE void epilogue_s16(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
+{
+    epilogue_integer_any(call, t, KIND_S16);
+}
+
+static void epilogue_finish(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
+{
+    if (call->e->activation > PQK_CLAMP || t->sum) {
+        epilogue_general(call, t);
+        return;
+    }
+    switch (call->type) {
+    case PQK_S32:
+        epilogue_int32(call, t);
+        break;
+    case PQK_F32:
+        epilogue_f32(call, t);
+        break;
+    case PQK_F16:
+        epilogue_f16(call, t);
+        break;
+    case PQK_BF16:
+        epilogue_bf16(call, t);
+        break;
+    case PQK_S8:
+        epilogue_s8(call, t);
+        break;
+    case PQK_U8:
+        epilogue_u8(call, t);
+        break;
+    default:
+        epilogue_s16(call, t);
+        break;
+    }
+}
+
+/* ---- a group */
+
+static PQK_INLINE void epilogue_add_group(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
+                                          bool first, enum epilogue_zero zero)
+{
+    const pqk_floats scale = {call->e->b_scale.data + t->group * call->n, 1};
+    struct epilogue_rows rows;
+    epilogue_rows_of(&rows, call, t, zero);
+    for (int j = 0; j < t->columns; j += VL) {
+        const struct epilogue_columns k = epilogue_columns_of(call, t, j, epilogue_lanes(t, j), &scale, zero);
+        for (int r = 0; r < t->rows; ++r) {
+            const int at = r * call->nr + j;
+            const vf32 x = vf32_from_s32(epilogue_exact(t->acc + at, &rows, r, &k, zero));
+            vf32_store_f32(t->sum + at, vf32_fma(x, k.scale, first ? vf32_set1(0.0f) : vf32_load_f32(t->sum + at)));
+        }
+    }
+}
+
+static void epilogue_accumulate(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t, bool first)
+{
+    if (call->has_v)
+        epilogue_add_group(call, t, first, ZERO_BOTH);
+    else if (call->has_u)
+        epilogue_add_group(call, t, first, ZERO_A);
+    else
+        epilogue_add_group(call, t, first, ZERO_NONE);
+}
+
+extern const struct pqk_gemm_epilogue PQK_NAME(epilogue_gemm);
+const struct pqk_gemm_epilogue PQK_NAME(epilogue_gemm) = {epilogue_accumulate, epilogue_finish};
