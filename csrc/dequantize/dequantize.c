@@ -1,9 +1,8 @@
 /* dequantize.c -- pqk_dequantize(): checks, the choice of the kernel, tiles. */
 #include "dequantize/dequantize.h"
-#include "affine/integers.h"
 #include "dispatch/dispatch.h"
 
-static pqk_dequantize_fn *kernel_for(enum pqk_integer_slot in, pqk_type out)
+pqk_dequantize_fn *pqk_dequantize_kernel(enum pqk_integer_slot in, pqk_type out)
 {
     const struct pqk_kernels *kernels = pqk_active_kernels();
 #define PQK_ROW(output)                                                                                    \
@@ -45,7 +44,7 @@ pqk_status pqk_dequantize(const pqk_array *q, const pqk_params *params, const pq
     if (!pqk_affine_zero_points_valid(&job.affine, pqk_tiles_param_count(q, params->block)))
         return PQK_ERROR_ZERO_POINT;
 
-    job.kernel = kernel_for(slot, y->type);
+    job.kernel = pqk_dequantize_kernel(slot, y->type);
     pqk_tiles_run(&operands, run_tile, &job, exec);
     return PQK_OK;
 }

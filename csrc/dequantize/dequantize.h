@@ -16,9 +16,13 @@
 #ifndef PQK_DEQUANTIZE_H
 #define PQK_DEQUANTIZE_H
 #include "affine/affine.h"
+#include "affine/integers.h"
 #include "tiles/tiles.h"
 
 typedef void pqk_dequantize_fn(const struct pqk_tile *tile, const struct pqk_affine *affine);
+
+/* The kernel of the active layer; out is F32, F16 or BF16. */
+pqk_dequantize_fn *pqk_dequantize_kernel(enum pqk_integer_slot in, pqk_type out);
 
 /* Kernels: dequantize_<input>_<output>; n8, n4, n2 as in quantize.h. */
 #define PQK_DEQUANTIZE_INPUTS(X, out) \
