@@ -10,18 +10,21 @@
 #include "fake_quantize/fake_quantize.h"
 #include "observe/observe.h"
 #include "quantize/quantize.h"
+#include "requantize/requantize.h"
 
 #define PQK_SLOT_QUANTIZE(in, out)        PQK_SLOT(quantize_##in##_##out, pqk_quantize_fn)
 #define PQK_SLOT_DEQUANTIZE(in, out)      PQK_SLOT(dequantize_##in##_##out, pqk_dequantize_fn)
 #define PQK_SLOT_FAKE_QUANTIZE(type, out) PQK_SLOT(fake_quantize_##type##_##out, pqk_fake_quantize_fn)
 #define PQK_SLOT_OBSERVE(type)            PQK_SLOT(observe_##type, pqk_observe_fn)
+#define PQK_SLOT_REQUANTIZE(out)          PQK_SLOT(requantize_s32_##out, pqk_requantize_fn)
 
 /* The streaming operations, which every layer with a vocabulary has.  Define PQK_SLOT(op, type) first. */
 #define PQK_STREAMING_OPS                         \
     PQK_QUANTIZE_ALL(PQK_SLOT_QUANTIZE)           \
     PQK_DEQUANTIZE_ALL(PQK_SLOT_DEQUANTIZE)       \
     PQK_FAKE_QUANTIZE_ALL(PQK_SLOT_FAKE_QUANTIZE) \
-    PQK_OBSERVE_ALL(PQK_SLOT_OBSERVE)
+    PQK_OBSERVE_ALL(PQK_SLOT_OBSERVE)             \
+    PQK_REQUANTIZE_ALL(PQK_SLOT_REQUANTIZE)
 
 #define PQK_ALL_OPS PQK_STREAMING_OPS
 

@@ -34,12 +34,12 @@ static PQK_INLINE vs32 fixed_point_round(vs32 acc, vs32 m0, vs32 shift, pqk_fixe
     return rounding == PQK_DOUBLE ? vs32_shr_away(vs32_mul_high(x, m0), right) : vs32_mul_shift(x, m0, right);
 }
 
-/* The same in fewer instructions where every shift is FIXED_POINT_FAR or less, that is M < 1/4: every multiplier of a
- * usual network. */
+/* The same in fewer instructions where every shift is FIXED_POINT_FAR or less, that is M < 1/4, or its m0 is 0: the
+ * multipliers of a usual network. */
 enum { FIXED_POINT_FAR = -2 };
 static PQK_INLINE vs32 fixed_point_round_far(vs32 acc, vs32 m0, vs32 shift, pqk_fixed_rounding rounding)
 {
-    const vs32 right = vs32_sub(vs32_set1(0), shift);
+    const vs32 right = vs32_max(vs32_sub(vs32_set1(0), shift), vs32_set1(-FIXED_POINT_FAR));
     return rounding == PQK_DOUBLE ? vs32_shr_away(vs32_mul_high(acc, m0), right) : vs32_mul_shift_far(acc, m0, right);
 }
 #endif
