@@ -8,6 +8,8 @@
 #define PQK_KERNELS_H
 #include "dequantize/dequantize.h"
 #include "fake_quantize/fake_quantize.h"
+#include "gemm/epilogue.h"
+#include "gemm/gemm.h"
 #include "observe/observe.h"
 #include "quantize/quantize.h"
 #include "requantize/requantize.h"
@@ -17,16 +19,25 @@
 #define PQK_SLOT_FAKE_QUANTIZE(type, out) PQK_SLOT(fake_quantize_##type##_##out, pqk_fake_quantize_fn)
 #define PQK_SLOT_OBSERVE(type)            PQK_SLOT(observe_##type, pqk_observe_fn)
 #define PQK_SLOT_REQUANTIZE(out)          PQK_SLOT(requantize_s32_##out, pqk_requantize_fn)
+#define PQK_SLOT_EPILOGUE(product)        PQK_SLOT(epilogue_##product, pqk_gemm_epilogue_kernels)
+#define PQK_SLOT_GEMM(type)               PQK_SLOT(gemm_##type, pqk_gemm_kernels)
 
-/* The streaming operations, which every layer with a vocabulary has.  Define PQK_SLOT(op, type) first. */
+/* What is one loop over the vocabulary, so that every layer with a vocabulary has it.  Define PQK_SLOT(op, type) first.
+ */
 #define PQK_STREAMING_OPS                         \
     PQK_QUANTIZE_ALL(PQK_SLOT_QUANTIZE)           \
     PQK_DEQUANTIZE_ALL(PQK_SLOT_DEQUANTIZE)       \
     PQK_FAKE_QUANTIZE_ALL(PQK_SLOT_FAKE_QUANTIZE) \
     PQK_OBSERVE_ALL(PQK_SLOT_OBSERVE)             \
-    PQK_REQUANTIZE_ALL(PQK_SLOT_REQUANTIZE)
+    PQK_REQUANTIZE_ALL(PQK_SLOT_REQUANTIZE)       \
+    PQK_GEMM_EPILOGUE_ALL(PQK_SLOT_EPILOGUE)
 
-#define PQK_ALL_OPS PQK_STREAMING_OPS
+/* Micro-kernels, by hand for each layer that multiplies differently. */
+#define PQK_PRODUCT_OPS PQK_GEMM_ALL(PQK_SLOT_GEMM)
+
+#define PQK_ALL_OPS   \
+    PQK_STREAMING_OPS \
+    PQK_PRODUCT_OPS
 
 /* One slot per operation.  A NULL slot means "keep what the previous layer chose". */
 struct pqk_kernels {

@@ -4,12 +4,12 @@
 
 #if !defined(PQK_X86) && !defined(PQK_ARM64)
 #define PQK_SLOT(op, type) extern type pqk_##op##_scalar;
-PQK_STREAMING_OPS
+PQK_ALL_OPS
 #undef PQK_SLOT
 
 static const struct pqk_kernels scalar = {
 #define PQK_SLOT(op, type) .op = &pqk_##op##_scalar,
-    PQK_STREAMING_OPS
+    PQK_ALL_OPS
 #undef PQK_SLOT
 };
 

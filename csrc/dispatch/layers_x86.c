@@ -9,28 +9,43 @@
 #include "dispatch/dispatch.h"
 
 #define PQK_SLOT(op, type) extern type pqk_##op##_scalar, pqk_##op##_avx2, pqk_##op##_avx512;
-PQK_STREAMING_OPS
+PQK_ALL_OPS
+#undef PQK_SLOT
+#define PQK_SLOT(op, type) extern type pqk_##op##_avxvnni, pqk_##op##_avx512vnni;
+PQK_PRODUCT_OPS
 #undef PQK_SLOT
 
 static const struct pqk_kernels scalar = {
 #define PQK_SLOT(op, type) .op = &pqk_##op##_scalar,
-    PQK_STREAMING_OPS
+    PQK_ALL_OPS
 #undef PQK_SLOT
 };
 static const struct pqk_kernels avx2 = {
 #define PQK_SLOT(op, type) .op = &pqk_##op##_avx2,
-    PQK_STREAMING_OPS
+    PQK_ALL_OPS
+#undef PQK_SLOT
+};
+static const struct pqk_kernels avxvnni = {
+#define PQK_SLOT(op, type) .op = &pqk_##op##_avxvnni,
+    PQK_PRODUCT_OPS
 #undef PQK_SLOT
 };
 static const struct pqk_kernels avx512 = {
 #define PQK_SLOT(op, type) .op = &pqk_##op##_avx512,
-    PQK_STREAMING_OPS
+    PQK_ALL_OPS
+#undef PQK_SLOT
+};
+static const struct pqk_kernels avx512vnni = {
+#define PQK_SLOT(op, type) .op = &pqk_##op##_avx512vnni,
+    PQK_PRODUCT_OPS
 #undef PQK_SLOT
 };
 
 const struct pqk_layer pqk_layers[] = {
-    {"scalar", 0,                     &scalar},
-    {"avx2",   PQK_AVX2,              &avx2  },
-    {"avx512", PQK_AVX2 | PQK_AVX512, &avx512},
+    {"scalar",     0,                                      &scalar    },
+    {"avx2",       PQK_AVX2,                               &avx2      },
+    {"avxvnni",    PQK_AVX2 | PQK_AVXVNNI,                 &avxvnni   },
+    {"avx512",     PQK_AVX2 | PQK_AVX512,                  &avx512    },
+    {"avx512vnni", PQK_AVX2 | PQK_AVX512 | PQK_AVX512VNNI, &avx512vnni},
 };
 const int pqk_layer_count = sizeof pqk_layers / sizeof pqk_layers[0];

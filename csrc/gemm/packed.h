@@ -59,6 +59,12 @@ struct pqk_gemm_b_panels {
     int32_t *sums;       /* [panel][nr], group_sums itself where groups = 1 */
 };
 
+/* Is the array's shape sane, and does it lie within the address space? */
+pqk_status pqk_gemm_check_array(const pqk_array *array);
+
+/* Strides of its last two axes. */
+void pqk_gemm_strides(const pqk_array *array, ptrdiff_t *row, ptrdiff_t *column);
+
 /* Packs columns [j, j + n) of the source, j and n any numbers, into panels that begin with column j. */
 void pqk_gemm_pack_columns(const struct pqk_gemm *kernels, const struct pqk_gemm_cut *cut,
                            const struct pqk_gemm_b_source *source, int64_t j, int64_t n,
