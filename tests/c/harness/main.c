@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "gemm.h"
 #include "harness.h"
 
 static const char usage[] =
