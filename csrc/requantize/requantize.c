@@ -1,5 +1,6 @@
 /* requantize.c -- pqk_requantize(): checks, the choice of the kernel, tiles. */
 #include "requantize/requantize.h"
+#include <string.h>
 #include "affine/affine.h"
 #include "affine/integers.h"
 #include "dispatch/dispatch.h"
@@ -28,15 +29,21 @@ static void run_tile(const struct pqk_tile *tile, const void *context)
     job->kernel(tile, &job->requantizer);
 }
 
-/* Checks count fixed-point multipliers and says whether all of them are far. */
-static pqk_status check_fixed_point(struct pqk_requantizer *r, size_t count)
+/* Checks count multipliers and says whether all of them are small. */
+static pqk_status check_multipliers(struct pqk_requantizer *r, size_t count)
 {
+    r->small = true;
+    for (size_t i = 0; r->real && i < count; ++i) {
+        uint32_t bits; /* in integers: a comparison of floats would leave its traces in the caller's environment */
+        memcpy(&bits, &r->real[i], sizeof bits);
+        r->small &= (bits & 0x7fffffff) < 0x3f800000;
+    }
+    if (r->real) return PQK_OK;
     if (r->rounding != PQK_SINGLE && r->rounding != PQK_DOUBLE && r->rounding != PQK_RNDNU) return PQK_ERROR_OPTION;
-    r->far = true;
     for (size_t i = 0; i < count; ++i) {
         const int32_t m0 = r->m0[i], shift = r->shift[i];
         if ((m0 != 0 && m0 < 1 << 30) || shift < -31 || shift > 30) return PQK_ERROR_MULTIPLIER;
-        r->far &= m0 == 0 || shift <= FAR_SHIFT;
+        r->small &= m0 == 0 || shift <= FAR_SHIFT;
     }
     return PQK_OK;
 }
@@ -65,7 +72,7 @@ pqk_status pqk_requantize(const pqk_array *acc, const pqk_multiplier *multiplier
         {multiplier->real, multiplier->m0, multiplier->m0 ? multiplier->shift : NULL, multiplier->zero_point,
                 multiplier->rounding, false, range.quant_min, range.quant_max}
     };
-    status = multiplier->m0 ? check_fixed_point(&job.requantizer, count) : PQK_OK;
+    status = check_multipliers(&job.requantizer, count);
     if (status) return status;
     if (!pqk_affine_zero_points_valid(&range, count)) return PQK_ERROR_ZERO_POINT;
 

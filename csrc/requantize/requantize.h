@@ -25,7 +25,9 @@ struct pqk_requantizer {
     const int32_t *m0, *shift; /* where real is NULL */
     const int32_t *zero_point; /* NULL: 0 */
     pqk_fixed_rounding rounding;
-    bool far; /* every shift is FIXED_POINT_FAR or less, or its m0 is 0: fewer instructions */
+    /* Fewer instructions where every multiplier is so small that its product needs no limits: |real| < 1; or M < 1/4,
+     * that is shift <= FIXED_POINT_FAR, or m0 = 0. */
+    bool small;
     int32_t quant_min, quant_max;
 };
 

@@ -7,8 +7,8 @@
  *                          (blocks of 32 on AVX-512) are done two at a time
  *   parameters by column   a block of columns down 16 rows, its constants in registers
  *
- * The loops are compiled for the ways below.  What is left of a run, and the general fixed-point ways into types other
- * than int8 and uint8, go block by block to one function per kernel that asks at run time which way it is.
+ * The loops are compiled for the ways below.  What is left of a run, and large fixed-point multipliers into types of 4
+ * bits and fewer, go block by block to one function per kernel that asks at run time which way it is.
  *
  * 8-bit results need no limits in 32 bits: vs16_pack2 saturates the rounded product, vs16_adds the sum with the zero
  * point, vs8_pack2 that.  Narrower and 16-bit ones are limited to [quant_min - zero_point, quant_max - zero_point]
@@ -23,10 +23,11 @@ enum { REQUANTIZE_COLUMNS = 512, REQUANTIZE_ROWS = 16 }; /* that share constants
 
 enum requantize_way {
     REQUANTIZE_REAL,
-    REQUANTIZE_SINGLE_FAR,
-    REQUANTIZE_DOUBLE_FAR,
+    REQUANTIZE_REAL_SMALL,
     REQUANTIZE_SINGLE,
-    REQUANTIZE_DOUBLE
+    REQUANTIZE_SINGLE_SMALL,
+    REQUANTIZE_DOUBLE,
+    REQUANTIZE_DOUBLE_SMALL
 };
 
 /* Parameters of columns, one after the other; m is real or m0, shift and z may be NULL. */
@@ -83,16 +84,17 @@ static PQK_INLINE vs32 requantize_vec(vs32 acc, const struct requantize_consts *
 {
     const bool natural = job->kind == KIND_S8 || job->kind == KIND_U8;
     const vs32 lo = vs32_sub(vs32_set1(job->quant_min), k->z), hi = vs32_sub(vs32_set1(job->quant_max), k->z);
-    if (job->way == REQUANTIZE_REAL) {
+    if (job->way == REQUANTIZE_REAL || job->way == REQUANTIZE_REAL_SMALL) {
         const vf32 y = vf32_mul(vf32_from_s32(acc), k->real);
         const vf32 flo = vf32_from_s32(lo), fhi = vf32_from_s32(hi);
+        if (natural && job->way == REQUANTIZE_REAL_SMALL) return vs32_round(y); /* |y| <= 2^31 - 128 */
         return vs32_round(natural ? vf32_guard(y, flo, fhi) : vf32_clamp(y, flo, fhi));
     }
-    const bool twice = job->way == REQUANTIZE_DOUBLE || job->way == REQUANTIZE_DOUBLE_FAR;
-    const bool far = job->way == REQUANTIZE_SINGLE_FAR || job->way == REQUANTIZE_DOUBLE_FAR;
+    const bool twice = job->way == REQUANTIZE_DOUBLE || job->way == REQUANTIZE_DOUBLE_SMALL;
+    const bool small = job->way == REQUANTIZE_SINGLE_SMALL || job->way == REQUANTIZE_DOUBLE_SMALL;
     const pqk_fixed_rounding rounding = twice ? PQK_DOUBLE : PQK_SINGLE;
-    const vs32 q =
-        far ? fixed_point_round_far(acc, k->m0, k->shift, rounding) : fixed_point_round(acc, k->m0, k->shift, rounding);
+    const vs32 q = small ? fixed_point_round_far(acc, k->m0, k->shift, rounding)
+                         : fixed_point_round(acc, k->m0, k->shift, rounding);
     return natural ? q : vs32_min(vs32_max(q, lo), hi);
 }
 
@@ -263,29 +265,31 @@ static PQK_INLINE void requantize_loops(const struct pqk_tile *t, const struct r
 
 static PQK_INLINE enum requantize_way requantize_way_of(const struct pqk_requantizer *r)
 {
-    if (r->real) return REQUANTIZE_REAL;
-    if (r->rounding == PQK_DOUBLE) return r->far ? REQUANTIZE_DOUBLE_FAR : REQUANTIZE_DOUBLE;
-    return r->far ? REQUANTIZE_SINGLE_FAR : REQUANTIZE_SINGLE;
+    if (r->real) return r->small ? REQUANTIZE_REAL_SMALL : REQUANTIZE_REAL;
+    if (r->rounding == PQK_DOUBLE) return r->small ? REQUANTIZE_DOUBLE_SMALL : REQUANTIZE_DOUBLE;
+    return r->small ? REQUANTIZE_SINGLE_SMALL : REQUANTIZE_SINGLE;
 }
 
 static PQK_INLINE void requantize_tile(const struct pqk_tile *t, const struct pqk_requantizer *r,
                                        enum integer_kind kind, requantize_any_fn *any)
 {
-    const bool common = kind == KIND_S8 || kind == KIND_U8;
+    const bool plain = kind_is_plain(kind), byte = kind == KIND_S8 || kind == KIND_U8;
     const int8_t mask = r->quant_max - r->quant_min > 3 ? 15 : 3;
     const int32_t lo = r->quant_min, hi = r->quant_max;
     const struct requantize_context c = {requantize_way_of(r), mask, r};
     const struct requantize_job job = {kind, c.way, mask, lo, hi, any, &c};
 
-    if (c.way == REQUANTIZE_REAL)
+    if (byte && c.way == REQUANTIZE_REAL_SMALL)
+        requantize_loops(t, (struct requantize_job){kind, REQUANTIZE_REAL_SMALL, mask, lo, hi, any, &c});
+    else if (r->real)
         requantize_loops(t, (struct requantize_job){kind, REQUANTIZE_REAL, mask, lo, hi, any, &c});
-    else if (c.way == REQUANTIZE_SINGLE_FAR)
-        requantize_loops(t, (struct requantize_job){kind, REQUANTIZE_SINGLE_FAR, mask, lo, hi, any, &c});
-    else if (c.way == REQUANTIZE_DOUBLE_FAR)
-        requantize_loops(t, (struct requantize_job){kind, REQUANTIZE_DOUBLE_FAR, mask, lo, hi, any, &c});
-    else if (common && c.way == REQUANTIZE_SINGLE)
+    else if (c.way == REQUANTIZE_SINGLE_SMALL)
+        requantize_loops(t, (struct requantize_job){kind, REQUANTIZE_SINGLE_SMALL, mask, lo, hi, any, &c});
+    else if (c.way == REQUANTIZE_DOUBLE_SMALL)
+        requantize_loops(t, (struct requantize_job){kind, REQUANTIZE_DOUBLE_SMALL, mask, lo, hi, any, &c});
+    else if (plain && c.way == REQUANTIZE_SINGLE)
         requantize_loops(t, (struct requantize_job){kind, REQUANTIZE_SINGLE, mask, lo, hi, any, &c});
-    else if (common && c.way == REQUANTIZE_DOUBLE)
+    else if (plain && c.way == REQUANTIZE_DOUBLE)
         requantize_loops(t, (struct requantize_job){kind, REQUANTIZE_DOUBLE, mask, lo, hi, any, &c});
     else
         requantize_rest(t, &job);

@@ -81,20 +81,21 @@ void choose_multipliers(struct rng *rng, struct pqk_requantizer *r, const struct
     r->shift = is_real ? NULL : shift;
     r->zero_point = r->quant_min <= 0 && r->quant_max >= 0 && rng_chance(rng, 20) ? NULL : zero_point;
     r->rounding = (pqk_fixed_rounding)rng_below(rng, 3);
-    r->far = true;
+    r->small = true;
     for (size_t i = 0; i < length; ++i) { /* between those in use: what must not be taken */
         real[i] = float_of(0x7fc00000);
         m0[i] = INT32_MIN, shift[i] = 77, zero_point[i] = r->quant_max;
     }
     for (size_t i = 0; i < count; ++i) {
         const size_t at = base + i * stride;
-        real[at] = choose_real(rng);
+        do real[at] = choose_real(rng);
+        while (small && !(fabsf(real[at]) < 1));
         m0[at] = choose_m0(rng);
         shift[at] = small && m0[at] ? rng_between(rng, -31, -2) : rng_between(rng, -31, 30);
         zero_point[at] = rng_chance(rng, 25)   ? r->quant_min
                          : rng_chance(rng, 25) ? r->quant_max
                                                : rng_between(rng, r->quant_min, r->quant_max);
-        r->far &= m0[at] == 0 || shift[at] <= -2;
+        r->small &= is_real ? fabsf(real[at]) < 1 : m0[at] == 0 || shift[at] <= -2;
     }
 }
 
