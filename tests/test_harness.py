@@ -80,7 +80,7 @@ def test_an_unknown_layer_is_an_error(harness: Path) -> None:
     assert "sse9" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["test_select", "test_division", "test_epilogue", "test_activations"])
+@pytest.mark.parametrize("name", ["test_select", "test_division", "test_epilogue", "test_activations", "test_linear"])
 def test_program(name: str, tmp_path: Path) -> None:
     program = build(name, [ROOT / "tests" / "c" / f"{name}.c"], tmp_path)
     assert " 0 failures" in run(program, *(["--quick"] if name == "test_division" else []))

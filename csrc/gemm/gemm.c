@@ -16,7 +16,7 @@ struct batch {
     ptrdiff_t a[PQK_MAX_NDIM], b[PQK_MAX_NDIM], c[PQK_MAX_NDIM]; /* strides */
 };
 
-static int size_of(pqk_type type)
+int pqk_gemm_type_size(pqk_type type)
 {
     switch (type) {
     case PQK_S32:
@@ -37,7 +37,7 @@ static int size_of(pqk_type type)
 static ptrdiff_t stride_of(const pqk_array *array, int axis)
 {
     if (array->strides) return (ptrdiff_t)array->strides[axis];
-    ptrdiff_t stride = size_of(array->type);
+    ptrdiff_t stride = pqk_gemm_type_size(array->type);
     for (int d = array->ndim - 1; d > axis; --d) stride *= (ptrdiff_t)array->shape[d];
     return stride;
 }
@@ -87,7 +87,7 @@ static void span(const pqk_array *a, uintptr_t *first, uintptr_t *end)
         else
             *end += (uintptr_t)far;
     }
-    *end += (uintptr_t)size_of(a->type);
+    *end += (uintptr_t)pqk_gemm_type_size(a->type);
 }
 
 static bool overlap(const pqk_array *a, const pqk_array *b)
@@ -105,7 +105,7 @@ static bool is_empty(const pqk_array *a)
     return false;
 }
 
-static pqk_status check_shapes(const pqk_array *a, const pqk_array *b, const pqk_packed *packed, const pqk_array *c)
+pqk_status pqk_gemm_check_shapes(const pqk_array *a, const pqk_array *b, const pqk_packed *packed, const pqk_array *c)
 {
     pqk_status status = pqk_gemm_check_array(c);
     if (!status) status = pqk_gemm_check_array(a);
@@ -123,7 +123,7 @@ static pqk_status check_shapes(const pqk_array *a, const pqk_array *b, const pqk
     return overlap(a, c) || (b && overlap(b, c)) ? PQK_ERROR_OVERLAP : PQK_OK;
 }
 
-static pqk_status check_range(const pqk_range *range, int64_t m, int64_t n)
+pqk_status pqk_gemm_check_range(const pqk_range *range, int64_t m, int64_t n)
 {
     if (!range) return PQK_OK;
     const bool rows = 0 <= range->row && range->row <= range->row_end && range->row_end <= m;
@@ -215,11 +215,11 @@ pqk_status pqk_matmul(const pqk_array *a, const pqk_array *b, const pqk_packed *
     if (!b == !packed) return PQK_ERROR_OPTION;
     const pqk_type b_type = b ? b->type : packed->type;
     if (a->type != PQK_S8 && a->type != PQK_U8) return PQK_ERROR_TYPE;
-    if ((b_type != PQK_S8 && b_type != PQK_U8) || !size_of(c->type)) return PQK_ERROR_TYPE;
-    pqk_status status = check_shapes(a, b, packed, c);
+    if ((b_type != PQK_S8 && b_type != PQK_U8) || !pqk_gemm_type_size(c->type)) return PQK_ERROR_TYPE;
+    pqk_status status = pqk_gemm_check_shapes(a, b, packed, c);
     if (status) return status;
     const int row = c->ndim - 2, column = c->ndim - 1;
-    status = check_range(range, c->shape[row], c->shape[column]);
+    status = pqk_gemm_check_range(range, c->shape[row], c->shape[column]);
     if (status) return status;
 
     const struct pqk_kernels *kernels = pqk_active_kernels();
@@ -253,7 +253,7 @@ pqk_status pqk_matmul(const pqk_array *a, const pqk_array *b, const pqk_packed *
         .n = c->shape[column],
         .packed = packed,
         .c = c->data,
-        .c_size = size_of(c->type),
+        .c_size = pqk_gemm_type_size(c->type),
     };
     if (!pqk_gemm_cut_make(&job.cut, gemm, a->shape[column], e->group_size)) return PQK_ERROR_SHAPE;
     pqk_gemm_strides(a, &job.a_row, &job.a_col);

@@ -47,9 +47,9 @@ static const struct {
     pqk_activation activation;
     double below, above, near;
 } curves[] = {
-    {"gelu",      PQK_GELU,      5.5, 3.6, 9e-8},
-    {"gelu_tanh", PQK_GELU_TANH, 2.1, 1.6, 9e-8},
-    {"silu",      PQK_SILU,      2.1, 1.6, 9e-8},
+    {"gelu",      PQK_GELU,      6.0, 3.7, 9e-8},
+    {"gelu_tanh", PQK_GELU_TANH, 2.5, 1.7, 9e-8},
+    {"silu",      PQK_SILU,      2.5, 1.7, 9e-8},
 };
 enum { CURVES = sizeof curves / sizeof *curves };
 static struct {
