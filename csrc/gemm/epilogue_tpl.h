@@ -19,7 +19,9 @@
 #include "requantize/fixed_point_tpl.h"
 #include "simd/elements.h"
 
-enum epilogue_zero { ZERO_NONE, ZERO_A, ZERO_BOTH };
+/* ZERO_A_ONE: those of A, one for all rows, so that u[i] c[j] belongs to the columns.  Only groups are that impatient.
+ */
+enum epilogue_zero { ZERO_NONE, ZERO_A_ONE, ZERO_A, ZERO_BOTH };
 
 /* ---- constants */
 
@@ -86,6 +88,7 @@ static PQK_INLINE vs32 epilogue_exact(const int32_t *acc, const struct epilogue_
                                       const struct epilogue_columns *k, enum epilogue_zero zero)
 {
     vs32 x = vs32_load(acc);
+    if (zero == ZERO_A_ONE) return vs32_sub(x, k->sum);
     if (zero != ZERO_NONE) x = vs32_sub(x, vs32_mul(vs32_set1(rows->u[r]), k->sum));
     if (zero == ZERO_BOTH) x = vs32_sub(x, vs32_mul(vs32_set1(rows->rest[r]), k->v));
     return x;
@@ -456,15 +459,19 @@ static void epilogue_finish(const struct pqk_epilogue_call *call, const struct p
 static PQK_INLINE void epilogue_add_group(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
                                           bool first, enum epilogue_zero zero)
 {
+    const pqk_integers *a_zero = &call->e->a_zero_point;
+    const vs32 u = vs32_set1((a_zero->data ? a_zero->data[0] : 0) + call->a_flip);
     const pqk_floats scale = {call->e->b_scale.data + t->group * call->n, 1};
     struct epilogue_rows rows;
-    epilogue_rows_of(&rows, call, t, zero);
+    if (zero == ZERO_A || zero == ZERO_BOTH) epilogue_rows_of(&rows, call, t, zero);
     for (int j = 0; j < t->columns; j += VL) {
-        const struct epilogue_columns k = epilogue_columns_of(call, t, j, epilogue_lanes(t, j), &scale, zero);
-        for (int r = 0; r < t->rows; ++r) {
-            const int at = r * call->nr + j;
-            const vf32 x = vf32_from_s32(epilogue_exact(t->acc + at, &rows, r, &k, zero));
-            vf32_store_f32(t->sum + at, vf32_fma(x, k.scale, first ? vf32_set1(0.0f) : vf32_load_f32(t->sum + at)));
+        struct epilogue_columns k = epilogue_columns_of(call, t, j, epilogue_lanes(t, j), &scale, zero);
+        if (zero == ZERO_A_ONE) k.sum = vs32_mul(u, k.sum);
+        const int32_t *acc = t->acc + j;
+        float *sum = t->sum + j;
+        for (int r = 0; r < t->rows; ++r, acc += call->nr, sum += call->nr) {
+            const vf32 x = vf32_from_s32(epilogue_exact(acc, &rows, r, &k, zero));
+            vf32_store_f32(sum, vf32_fma(x, k.scale, first ? vf32_set1(0.0f) : vf32_load_f32(sum)));
         }
     }
 }
@@ -473,8 +480,10 @@ static void epilogue_accumulate(const struct pqk_epilogue_call *call, const stru
 {
     if (call->has_v)
         epilogue_add_group(call, t, first, ZERO_BOTH);
-    else if (call->has_u)
+    else if (call->has_u && call->e->a_zero_point.data && call->e->a_zero_point.step)
         epilogue_add_group(call, t, first, ZERO_A);
+    else if (call->has_u)
+        epilogue_add_group(call, t, first, ZERO_A_ONE);
     else
         epilogue_add_group(call, t, first, ZERO_NONE);
 }
