@@ -14,8 +14,10 @@ from .affine import dequantize, fake_quantize, quantize
 from .calibration import Statistics, observe
 from .parallel import get_num_threads, set_num_threads, thread_limit
 from .params import QuantParams, choose_params
+from .requantization import FixedPointMultiplier, requantize
 
 __all__ = [
+    "FixedPointMultiplier",
     "QuantParams",
     "Statistics",
     "choose_params",
@@ -27,6 +29,7 @@ __all__ = [
     "observe",
     "parallel",
     "quantize",
+    "requantize",
     "set_num_threads",
     "show_config",
     "thread_limit",

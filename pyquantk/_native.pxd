@@ -86,6 +86,24 @@ cdef extern from "pyquantk.h" nogil:
                                  int32_t quant_min, int32_t quant_max, const pqk_array *y,
                                  const pqk_array *mask, const pqk_exec *exec)
     pqk_status pqk_observe(const pqk_array *x, const int64_t *block, const pqk_statistics *out)
+
+    # Requantization.
+    ctypedef enum pqk_fixed_rounding:
+        PQK_SINGLE
+        PQK_DOUBLE
+        PQK_RNDNU
+
+    ctypedef struct pqk_multiplier:
+        const float *real
+        const int32_t *m0
+        const int32_t *shift
+        const int32_t *zero_point
+        const int64_t *block
+        pqk_fixed_rounding rounding
+
+    pqk_status pqk_requantize(const pqk_array *acc, const pqk_multiplier *multiplier, const pqk_array *q,
+                              const pqk_exec *exec)
+
     const char *pqk_layer_name(int layer)
     int pqk_layer_supported(int layer)
     int pqk_active_layer()

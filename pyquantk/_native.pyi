@@ -10,6 +10,7 @@ _T = TypeVar("_T")
 
 CONVENTIONS: dict[str, int]
 TORCH_DECOMPOSED_GROUP: int
+FIXED_ROUNDINGS: dict[str, int]
 
 def quantize(
     x: _Array,
@@ -77,4 +78,15 @@ def set_thread_limit(n: int) -> int: ...
 def build_info() -> Mapping[str, Any]: ...
 def roofline(
     read: int, write: int, extra: int, x: _Array, out: _Array, out2: _Array | None, elements: int, way: int, repeat: int
+) -> None: ...
+def requantize(
+    acc: _Array,
+    q: _Array,
+    packed_dtype: np.dtype[Any] | None,
+    real: _Array | None,
+    m0: _Array | None,
+    shift: _Array | None,
+    zero_point: _Array | None,
+    block: _Sizes | None,
+    rounding: int,
 ) -> None: ...

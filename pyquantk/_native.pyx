@@ -305,4 +305,5 @@ def build_info():
 # --- the other parts of this module, one subject each -----------------------------------------------------------
 
 include "_native_plain.pxi"
+include "_native_requantize.pxi"
 include "_native_bench.pxi"

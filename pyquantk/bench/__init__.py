@@ -15,7 +15,12 @@ __all__ = ["ROW_MODULES", "add_arguments", "parse_size", "run"]
 T = TypeVar("T")
 
 #: Modules with a sequence ROWS, in the order of the table.
-ROW_MODULES = ("pyquantk.bench.affine", "pyquantk.bench.statistics", "pyquantk.bench.overhead")
+ROW_MODULES = (
+    "pyquantk.bench.affine",
+    "pyquantk.bench.requantization",
+    "pyquantk.bench.statistics",
+    "pyquantk.bench.overhead",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

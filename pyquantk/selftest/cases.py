@@ -185,6 +185,39 @@ def _fake_case(
     return Case(f"fake_quantize of {real} {shape} with {options}, seed {seed}", call, expected, shape)
 
 
+def _requantize_case(seed: int, shape: tuple[int, ...], name: str, packed: bool, grain: str, rounding: str) -> Case:
+    import pyquantk as qk
+
+    low, high, bits = INTEGERS[name]
+    rng = np.random.default_rng(seed)
+    block = block_of(shape, GRAINS[grain])
+    full = tuple(-(-n // b) for n, b in zip(shape, block, strict=True)) if GRAINS[grain] else (1,) * len(shape)
+    m0, zero = rng.integers(2**30, 2**31, full), rng.integers(low, high + 1, full)
+    shift = rng.integers(-20, -1 if seed % 2 else 3, full)
+    m0.reshape(-1)[::7] = np.resize([2**30, 2**31 - 1, 0], m0.reshape(-1)[::7].shape)
+    multiplier: tuple[Array, ...] = (m0, shift)
+    if rounding == "nearest_even":
+        multiplier = (np.ldexp(m0.astype(np.float64), shift - 31).astype(np.float32),)
+    typical = 2.0 ** float(np.median(shift))
+    acc = ((rng.integers(-400, 400, shape) + 0.5) / typical).astype(np.int64) + rng.integers(-1, 2, shape)
+    acc = np.where(rng.random(shape) < 0.2, rng.integers(-(2**28), 2**28, shape), acc).astype(np.int32)
+    given = full if "block_size" in GRAINS[grain] else () if not GRAINS[grain] else (full[GRAINS[grain]["axis"]],)
+    parts = [part.reshape(given) for part in multiplier]
+    options = {**GRAINS[grain], "dtype": name, "packed": packed, "rounding": rounding}
+
+    def call() -> tuple[Array, ...]:
+        m = parts[0] if rounding == "nearest_even" else qk.FixedPointMultiplier(*parts)
+        out = qk.requantize(acc, m, zero.reshape(given), **options)
+        return (out if packed else out.astype(np.int64),)
+
+    def expected() -> tuple[Array, ...]:
+        each = tuple(formulas.spread(part, shape, block) for part in multiplier)
+        q = formulas.requantize(acc.astype(np.int64), each, formulas.spread(zero, shape, block), low, high, rounding)
+        return (formulas.pack(q, bits) if packed else q,)
+
+    return Case(f"requantize of {shape} with {options}, seed {seed}", call, expected, shape)
+
+
 def _observe_case(seed: int, shape: tuple[int, ...], real: np.dtype[Any], grain: str) -> Case:
     import pyquantk as qk
 
@@ -228,6 +261,12 @@ def all_cases() -> Iterator[Case]:
                 seed += 1
                 if grain not in {"block", "block2d"} or shape != LARGE:
                     yield _observe_case(seed, shape, real, grain)
+    for grain in GRAINS:
+        for name, packed in forms:
+            for rounding in ("nearest_even", "single", "double", "rndnu"):
+                seed += 1
+                yield _requantize_case(seed, SHAPES[seed % len(SHAPES)], name, packed, grain, rounding)
+        yield _requantize_case(seed, LARGE, "int8", False, grain, "double")
     for scale in SPECIAL_SCALES:
         for convention in CONVENTIONS:
             for name in ("int8", "uint16"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["dequantize", "fake_quantize", "observe", "pack", "quantize", "spread"]
+__all__ = ["dequantize", "fake_quantize", "observe", "pack", "quantize", "requantize", "spread"]
 
 Array = np.ndarray[Any, Any]
 F32 = np.float32
@@ -103,6 +103,22 @@ def fake_quantize(
         q = _integers(x, scale, zero, convention, per_tensor, blocked)
         y = (_limited(q, low, high) - zero).astype(F32) * scale
         return _narrowed(y, x.dtype), (q >= low) & (q <= high)
+
+
+def requantize(acc: Array, multiplier: tuple[Array, ...], zero: Array, low: int, high: int, rounding: str) -> Array:
+    """Integers in [low, high], as int64. multiplier: (float32,) or (m0, shift); acc * 2**shift fits an int32."""
+    if rounding == "nearest_even":
+        with np.errstate(all="ignore"):
+            return _limited(np.rint(acc.astype(F32) * multiplier[0]).astype(np.float64) + zero, low, high)
+    m0, shift = (part.astype(np.int64) for part in multiplier)
+    if rounding != "double":
+        return _limited((acc * m0 + (1 << (30 - shift)) >> (31 - shift)) + zero, low, high)
+    ab = acc * (1 << np.maximum(shift, 0)) * m0  # gemmlowp: SaturatingRoundingDoublingHighMul, then
+    nudged = ab + np.where(ab >= 0, 1 << 30, 1 - (1 << 30))
+    x = np.sign(nudged) * (np.abs(nudged) >> 31)  # a division that truncates
+    exponent = np.maximum(-shift, 0)
+    mask = (1 << exponent) - 1  # RoundingDivideByPOT
+    return _limited((x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0)) + zero, low, high)
 
 
 def observe(x: Array, block: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:

@@ -53,6 +53,11 @@ def wrong_answers() -> list[str]:
     y, mask = qk.fake_quantize(np.array([0.26, 100.0, np.nan], np.float32), 0.125, return_mask=True)
     expect("fake_quantize([0.26, 100, nan], 0.125)", y, [0.25, 15.875, -16.0])
     expect("its mask", mask, [True, False, False])
+    acc = np.array([6, 10, -6, -10, 2**31 - 1], np.int32)  # by 1/4: ties, which each way takes elsewhere
+    quarter = qk.FixedPointMultiplier(2**30, -1)
+    expect("requantize(acc, 0.25)", qk.requantize(acc, 0.25), [2, 2, -2, -2, 127])
+    expect("requantize(acc, quarter)", qk.requantize(acc, quarter), [2, 3, -1, -2, 127])
+    expect("requantize(acc, quarter, 'double')", qk.requantize(acc, quarter, rounding="double"), [2, 3, -2, -3, 127])
     seen = qk.observe(np.array([3.0, np.nan, -np.inf, -2.0], np.float32))
     expect(
         "observe([3, nan, -inf, -2])", [seen.min, seen.max, seen.nan_count, seen.inf_count], [-np.inf, 3.0, 1.0, 1.0]
