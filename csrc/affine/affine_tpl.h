@@ -14,10 +14,10 @@
  * the two sums lie on different sides of a midpoint between floats that touches a half-integer N / 2, N odd.  Let X and
  * S be the 24-bit significands and m = 2^(a+1) N +- 1 that midpoint, of 25 bits, so a + 1 >= 16 where |y| < 256 (>= 8
  * where |y| < 65536).  X 2^t = m S + d with t >= 23 and an integer d, not 0 because no quotient is a midpoint, and the
- * error allows |d| <= 6 only (12 for the midpoint below 1/2, whose m has one more bit).  Modulo 2^(a+1) this
- * leaves S = -+d: a scale whose significand is not within 12 of a multiple of 2^16 (2^8) is divided by exactly
- * with two operations, and any other goes the general way.  (S a multiple of 2^(a+1), as powers of two are, would
- * need d = 0.)  Tests hold all of this against VDIVPS on the inputs next to every half-integer.
+ * error allows |d| <= 6 only (12 for the midpoint below 1/2, whose m has one more bit).  For each N, sign and d that
+ * leaves one S modulo 2^t, few enough to try them all: tests/c/test_division.c does, with twice the |d|, and two
+ * operations are exact for every other pair.  Where |y| < 262 they fail for one S, 2^24 - 1; where |y| < 65536 for
+ * some S within 3 of a multiple of 2^8.  Scales with these significands go the general way.
  *
  * The limiting resource on Zen 4 is the multiplier ports: limit, multiply, fused multiply-add.
  */
@@ -72,10 +72,11 @@ static PQK_INLINE vs32 affine_fetch_zero_points(const int32_t *from, ptrdiff_t s
 /* l of PQK_DIVIDE, and -1 in *bad where two operations do not suffice. */
 static PQK_INLINE vf32 affine_low_part(vf32 s, vf32 h, bool wide, vs32 *bad)
 {
-    const int32_t low_bits = wide ? 0xff : 0xffff; /* of the significand: modulo 2^8 or 2^16 */
+    const int32_t low_bits = wide ? 0xff : 0x7fffff; /* of the significand */
+    const int32_t window = wide ? 3 : 1;
     const vs32 low = vs32_and(vs32_bits(s), vs32_set1(low_bits));
-    const vs32 near = vs32_and(vs32_add(low, vs32_set1(12)), vs32_set1(low_bits)); /* d + 12 for |d| <= 12 */
-    const vs32 within = vs32_equal(vs32_min(near, vs32_set1(24)), near);
+    const vs32 near = vs32_and(vs32_add(low, vs32_set1(window)), vs32_set1(low_bits)); /* d + window */
+    const vs32 within = vs32_equal(vs32_min(near, vs32_set1(2 * window)), near);
     const vs32 not_zero = vs32_equal(vs32_min(low, vs32_set1(1)), vs32_set1(1));
     *bad = vs32_or(*bad, vs32_and(within, not_zero));
     return vf32_mul(vf32_fnma(h, s, vf32_set1(1.0f)), h);

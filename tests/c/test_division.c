@@ -2,8 +2,9 @@
  *
  *     python tests/c/build.py -o build/test_division tests/c/test_division.c && build/test_division [--quick]
  *
- * The claim: where a scale's significand is not within 12 of a multiple of 2^16 (2^8 for 16-bit results), or is such
- * a multiple itself, rint(fma(x, h, fma(x, l, 0))) is rint(x / s) for every x whose quotient is in range.
+ * The claim: where a scale's significand is not next to a power of two (for 16-bit results: within 3 of a multiple of
+ * 2^8), or is such a number itself, rint(fma(x, h, fma(x, l, 0))) is rint(x / s) for every x whose quotient is in
+ * range.
  *
  *   exhaustive  A wrong result needs X 2^t = m S + d, m = 2^(a+1) N +- 1, 0 < |d| <= 12 (affine_tpl.h says why).  For
  *               each N, sign and d that leaves one S modulo 2^t: all of them are made and tried, each X as well.
@@ -55,11 +56,13 @@ static float two_operations(float x, float s)
 }
 static bool differs(float x, float s) { return rintf(two_operations(x, s)) != rintf(x / s); }
 
-/* Must the general way be taken?  window = 12 is what affine_tpl.h asks for. */
-static bool excluded(float s, int low_bits, int window)
+/* Must the general way be taken, as affine_tpl.h has it?  For 8-bit results (low_bits is 16: those of a significand
+ * that decide) or for 16-bit ones (8). */
+static bool excluded(float s, int low_bits)
 {
-    const uint32_t modulus = 1u << low_bits, low = bits_of(s) & (modulus - 1);
-    return low != 0 && (low <= (uint32_t)window || low >= modulus - (uint32_t)window);
+    const uint32_t window = low_bits == 16 ? 1 : 3, modulus = low_bits == 16 ? 1u << 23 : 1u << 8;
+    const uint32_t low = bits_of(s) & (modulus - 1);
+    return low != 0 && (low <= window || low >= modulus - window);
 }
 
 /* ---- exhaustive */
@@ -90,7 +93,7 @@ static void try_pair(struct found *f, uint64_t X, uint64_t S, double half, int l
         const int distance = low < modulus - low ? low : modulus - low;
         if (distance > f->farthest) f->farthest = distance;
         if (low_bits == 16 && kept < KEPT) bad_x[kept] = x, bad_s[kept++] = s;
-        if (excluded(s, low_bits, 12)) continue;
+        if (excluded(s, low_bits)) continue;
         if (f->outside++ < 5)
             printf("FAILED: x %a, s %a: not in the window, %a instead of %a\n", (double)x, (double)s,
                    (double)two_operations(x, s), (double)(x / s));
@@ -153,7 +156,7 @@ static void report(const char *what, const struct found *f)
 
 static void try_neighbours(float s, int low_bits, int most, int halves)
 {
-    if (excluded(s, low_bits, 12)) return;
+    if (excluded(s, low_bits)) return;
     for (int i = 0; i < halves; ++i) {
         const int n = halves == most ? i : (int)(next_random() % (uint64_t)most);
         const float middle = (float)((n + 0.5) * (double)s);
@@ -172,10 +175,10 @@ static void neighbours(int low_bits)
     const int most = narrow ? 256 : 65536, halves = narrow ? 256 : 128;
     const uint32_t modulus = 1u << low_bits;
     const uint64_t before = tried;
-    /* just outside the window, on either side of every multiple */
+    /* on either side of every multiple */
     const uint32_t step = narrow ? 1 : quick ? 511 : 37;
     for (uint32_t k = 0; k < (1u << 23) / modulus; k += step)
-        for (uint32_t d = 13; d <= 20; ++d) {
+        for (uint32_t d = 1; d <= 12; ++d) {
             try_neighbours(float_of(0x3f800000 + k * modulus + d), low_bits, most, halves);
             if (k) try_neighbours(float_of(0x3f800000 + k * modulus - d), low_bits, most, halves);
             try_neighbours(float_of(0x3f800000 + k * modulus), low_bits, most, halves);
@@ -213,7 +216,7 @@ static void through_kernels(void)
 int main(int argc, char **argv)
 {
     quick = argc > 1 && !strcmp(argv[1], "--quick");
-    const struct found narrow = exhaust(16, 511, 1), wide = exhaust(8, 131071, quick ? 61 : 1);
+    const struct found narrow = exhaust(16, 525, 1), wide = exhaust(8, 131071, quick ? 61 : 1);
     report("8 bits", &narrow);
     report("16 bits", &wide);
     neighbours(16);
