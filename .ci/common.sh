@@ -99,3 +99,39 @@ readme_command() {
 
 # summary_line NAME FILE: keep pytest's last line for the end of the run.
 summary_line() { printf '%-8s %s\n' "$1" "$(tail -n 1 "$2")" >> "$log"; }
+
+# ---- the C programs of tests/c: one file test_*.c each, or the folder harness
+
+c_out=$work/c
+# What the programs expect of sanitizers: forked children may start threads, absurd sizes give NULL as without them.
+export TSAN_OPTIONS=die_after_fork=0:allocator_may_return_null=1
+export ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
+
+# build_c NAME OPTION...: tests/c/NAME.c or the folder tests/c/NAME, with these options of build.py; sets $program.
+build_c() {
+    local sources=("tests/c/$1.c")
+    [[ ! -d tests/c/$1 ]] || sources=("tests/c/$1"/*.c)
+    program=$c_out/$1
+    "$python" tests/c/build.py -D PQK_TESTING -o "$program" "${@:2}" "${sources[@]}"
+}
+
+# each_c OPTION...: build and run every small program.
+each_c() {
+    local source name
+    for source in tests/c/test_*.c; do
+        name=$(basename -s .c "$source")
+        echo "   $name"
+        build_c "$name" "$@"
+        "$program"
+    done
+}
+
+# need_clang: sets $clang; with the libraries of its sanitizers and of libFuzzer.
+need_clang() {
+    local version=19
+    clang=clang-$version
+    need "$clang" "$clang"
+    mkdir -p "$work"
+    echo 'int main(void) { return 0; }' | "$clang" -fsanitize=memory -x c - -o "$work/probe" 2> /dev/null ||
+        apt_need "libclang-rt-$version-dev"
+}
