@@ -6,11 +6,11 @@
  * zero point) is in registers, what belongs to the rows is broadcast from memory.  Integers narrower than 32 bits are
  * made four rows at a time, because four registers narrow to one; where fewer rows are left the last one is made again.
  *
- * Loops are compiled for each type and for three cases of zero points: none, those of A, both.  What has an activation
- * that is a curve, or groups, goes through a buffer of float32 in the first-level cache.
+ * Loops are compiled for each type and for three cases of zero points.  What has an activation that is a curve, or
+ * groups, goes through a buffer of float32 in the first-level cache.
  *
  * The limiting resource on Zen 4 is the multiplier ports, which the next tile's products want too: float32 costs a
- * multiplication and a fused one per VL elements, one more for the zero points of A.
+ * multiplication and a fused one per VL elements, and two more where zero points differ from row to row or belong to B.
  */
 #include <math.h>
 #include "activations/activations_tpl.h"
@@ -19,9 +19,9 @@
 #include "requantize/fixed_point_tpl.h"
 #include "simd/elements.h"
 
-/* ZERO_A_ONE: those of A, one for all rows, so that u[i] c[j] belongs to the columns.  Only groups are that impatient.
- */
-enum epilogue_zero { ZERO_NONE, ZERO_A_ONE, ZERO_A, ZERO_BOTH };
+/* None; one of A for all rows (that is also how B meets an A whose signs were flipped), so that u c[j] belongs to the
+ * columns; or any. */
+enum epilogue_zero { ZERO_NONE, ZERO_ONE, ZERO_ANY };
 
 /* ---- constants */
 
@@ -30,7 +30,7 @@ struct epilogue_rows {
     float scale[PQK_GEMM_MAX_MR];
 };
 struct epilogue_columns {
-    vs32 sum, v;
+    vs32 sum, v; /* sum: times u where there is one */
     vf32 scale, bias;
 };
 
@@ -48,23 +48,39 @@ static PQK_INLINE vs32 epilogue_integers(const pqk_integers *x, int64_t at, int 
 {
     if (!x->data) return vs32_set1(0);
     if (x->step == 0) return vs32_set1(x->data[0]);
-    if (x->step == 1 && m == VL) return vs32_load(x->data + at);
+    if (x->step == 1) return m == VL ? vs32_load(x->data + at) : vs32_bits(vf32_load_f32_part(x->data + at, m));
     int32_t lanes[VL] = {0};
     for (int i = 0; i < m; ++i) lanes[i] = x->data[(at + i) * x->step];
     return vs32_load(lanes);
 }
 
-static PQK_INLINE void epilogue_rows_of(struct epilogue_rows *rows, const struct pqk_epilogue_call *call,
-                                        const struct pqk_epilogue_tile *t, enum epilogue_zero zero)
+static PQK_INLINE enum epilogue_zero epilogue_zero_of(const struct pqk_epilogue_call *call)
 {
     const pqk_integers *u = &call->e->a_zero_point;
-    const pqk_floats *scale = &call->e->a_scale;
+    return call->has_v ? ZERO_ANY : !call->has_u ? ZERO_NONE : u->data && u->step ? ZERO_ANY : ZERO_ONE;
+}
+
+static PQK_INLINE int32_t epilogue_u(const struct pqk_epilogue_call *call, int64_t i)
+{
+    const pqk_integers *u = &call->e->a_zero_point;
+    return call->a_flip + (u->data ? u->data[i * u->step] : 0);
+}
+
+static PQK_INLINE void epilogue_row_zeros(struct epilogue_rows *rows, const struct pqk_epilogue_call *call,
+                                          const struct pqk_epilogue_tile *t, enum epilogue_zero zero)
+{
+    if (zero != ZERO_ANY) return;
     for (int r = 0; r < t->rows; ++r) {
-        rows->u[r] = call->a_flip + (u->data ? u->data[(t->i + r) * u->step] : 0);
-        if (zero == ZERO_BOTH) /* without row sums v is 0 and this is not used */
-            rows->rest[r] = t->rowsum ? (int32_t)((uint32_t)t->rowsum[r] - (uint32_t)t->k * (uint32_t)rows->u[r]) : 0;
-        rows->scale[r] = scale->data ? scale->data[(t->i + r) * scale->step] : 1.0f;
+        rows->u[r] = epilogue_u(call, t->i + r);
+        /* without row sums v is 0 and this is not used */
+        rows->rest[r] = t->rowsum ? (int32_t)((uint32_t)t->rowsum[r] - (uint32_t)t->k * (uint32_t)rows->u[r]) : 0;
     }
+}
+static PQK_INLINE void epilogue_row_scales(struct epilogue_rows *rows, const struct pqk_epilogue_call *call,
+                                           const struct pqk_epilogue_tile *t)
+{
+    const pqk_floats *scale = &call->e->a_scale;
+    for (int r = 0; r < t->rows; ++r) rows->scale[r] = scale->data ? scale->data[(t->i + r) * scale->step] : 1.0f;
 }
 
 /* The m columns from column j of the tile on; `scale` is b_scale, or a group of it. */
@@ -74,8 +90,9 @@ static PQK_INLINE struct epilogue_columns epilogue_columns_of(const struct pqk_e
 {
     struct epilogue_columns k;
     k.sum = zero != ZERO_NONE && t->colsum ? vs32_load(t->colsum + j) : vs32_set1(0);
-    k.v = zero == ZERO_BOTH ? vs32_add(epilogue_integers(&call->e->b_zero_point, t->j + j, m), vs32_set1(call->b_flip))
-                            : vs32_set1(0);
+    if (zero == ZERO_ONE) k.sum = vs32_mul(vs32_set1(epilogue_u(call, 0)), k.sum);
+    k.v = zero == ZERO_ANY ? vs32_add(epilogue_integers(&call->e->b_zero_point, t->j + j, m), vs32_set1(call->b_flip))
+                           : vs32_set1(0);
     k.scale = epilogue_floats(scale, t->j + j, m, 1.0f);
     k.bias = epilogue_floats(&call->e->bias, t->j + j, m, 0.0f);
     return k;
@@ -87,11 +104,11 @@ static PQK_INLINE struct epilogue_columns epilogue_columns_of(const struct pqk_e
 static PQK_INLINE vs32 epilogue_exact(const int32_t *acc, const struct epilogue_rows *rows, int r,
                                       const struct epilogue_columns *k, enum epilogue_zero zero)
 {
-    vs32 x = vs32_load(acc);
-    if (zero == ZERO_A_ONE) return vs32_sub(x, k->sum);
-    if (zero != ZERO_NONE) x = vs32_sub(x, vs32_mul(vs32_set1(rows->u[r]), k->sum));
-    if (zero == ZERO_BOTH) x = vs32_sub(x, vs32_mul(vs32_set1(rows->rest[r]), k->v));
-    return x;
+    const vs32 x = vs32_load(acc);
+    if (zero == ZERO_NONE) return x;
+    if (zero == ZERO_ONE) return vs32_sub(x, k->sum);
+    const vs32 u = vs32_mul(vs32_set1(rows->u[r]), k->sum), v = vs32_mul(vs32_set1(rows->rest[r]), k->v);
+    return vs32_sub(vs32_sub(x, u), v);
 }
 
 /* NaN passes: both words return their second operand then. */
@@ -113,7 +130,7 @@ static PQK_INLINE void epilogue_s32(const struct pqk_epilogue_call *call, const 
                                     enum epilogue_zero zero)
 {
     struct epilogue_rows rows;
-    epilogue_rows_of(&rows, call, t, zero);
+    epilogue_row_zeros(&rows, call, t, zero);
     for (int j = 0; j < t->columns; j += VL) {
         const int m = epilogue_lanes(t, j);
         const struct epilogue_columns k = epilogue_columns_of(call, t, j, m, &call->e->b_scale, zero);
@@ -137,7 +154,8 @@ static PQK_INLINE void epilogue_float(const struct pqk_epilogue_call *call, cons
     const bool clamp = e->activation == PQK_CLAMP;
     const vf32 low = vf32_set1(e->low), high = vf32_set1(e->high);
     struct epilogue_rows rows;
-    epilogue_rows_of(&rows, call, t, zero);
+    epilogue_row_zeros(&rows, call, t, zero);
+    epilogue_row_scales(&rows, call, t);
     for (int j = 0; j < t->columns; j += VL) {
         const int m = epilogue_lanes(t, j);
         const struct epilogue_columns k = epilogue_columns_of(call, t, j, m, &e->b_scale, zero);
@@ -157,16 +175,18 @@ static PQK_INLINE void epilogue_float(const struct pqk_epilogue_call *call, cons
 
 /* ---- integers */
 
-/* VL columns of four rows, q in the range of the type. */
-static PQK_INLINE void epilogue_narrow(char *const to[4], const vs32 q[4], enum integer_kind kind)
+/* VL columns of four rows.  For 8 bits the zero point is added here, in saturating 16-bit lanes, so that q may be
+ * anything; for 16 bits q has it, and is in range. */
+static PQK_INLINE void epilogue_narrow(char *const to[4], const vs32 q[4], vs32 zero_point, enum integer_kind kind)
 {
     const vs16 ab = vs16_pack2(q[0], q[1]), cd = vs16_pack2(q[2], q[3]);
     if (kind == KIND_S16) {
         v16_store_rows(to, ab);
         v16_store_rows(to + 2, cd);
-    } else {
-        v8_store_rows(to, kind == KIND_S8 ? vs8_pack2(ab, cd) : vu8_pack2(ab, cd));
+        return;
     }
+    const vs16 zero = vs16_pack2(zero_point, zero_point), x = vs16_adds(ab, zero), y = vs16_adds(cd, zero);
+    v8_store_rows(to, kind == KIND_S8 ? vs8_pack2(x, y) : vu8_pack2(x, y));
 }
 
 /* Where the multiplier fl(fl(a_scale b_scale) / out_scale) comes from: most calls need no division in the loop. */
@@ -174,6 +194,7 @@ enum epilogue_multiplier { BY_COLUMN, BY_ROW, BY_BOTH };
 
 struct epilogue_requantize {
     enum epilogue_multiplier by;
+    bool clamp;                  /* an activation limits y from below; the limit from above is in hi */
     vf32 out_scale, low, lo, hi; /* low: of the activation; lo, hi: of everything */
     vs32 zero_point, least, most;
 };
@@ -193,7 +214,8 @@ static PQK_INLINE struct epilogue_requantize epilogue_requantize_of(const struct
     struct epilogue_requantize q;
     q.by = same_row ? BY_COLUMN : same_column ? BY_ROW : BY_BOTH;
     q.out_scale = out_scale;
-    q.low = clamp ? low : vf32_set1(-INFINITY);
+    q.clamp = clamp;
+    q.low = low;
     q.lo = lo;
     q.hi = clamp ? vf32_clamp(high, lo, hi) : hi;
     q.zero_point = vs32_set1(e->out_zero_point);
@@ -207,10 +229,19 @@ static PQK_INLINE struct epilogue_requantize epilogue_requantize_of(const struct
     return q;
 }
 
-/* x in units of the output. */
-static PQK_INLINE vs32 epilogue_round(vf32 y, const struct epilogue_requantize *q)
+/* Of y in units of the output; what epilogue_narrow takes.  NaN passes the first limit and ends as the lowest. */
+static PQK_INLINE vs32 epilogue_round(vf32 y, const struct epilogue_requantize *q, enum integer_kind kind)
 {
-    return vs32_add(vs32_round(vf32_clamp(vf32_max(q->low, y), q->lo, q->hi)), q->zero_point);
+    if (q->clamp) y = vf32_max(q->low, y);
+    if (kind != KIND_S16) return vs32_round(vf32_guard(y, q->lo, q->hi));
+    return vs32_add(vs32_round(vf32_clamp(y, q->lo, q->hi)), q->zero_point);
+}
+static PQK_INLINE vs32 epilogue_round_fixed(vs32 x, vs32 m0, vs32 shift, bool far, pqk_fixed_rounding rounding,
+                                            const struct epilogue_requantize *q, enum integer_kind kind)
+{
+    const vs32 y = far ? fixed_point_round_far(x, m0, shift, rounding) : fixed_point_round(x, m0, shift, rounding);
+    if (kind != KIND_S16) return y;
+    return vs32_add(vs32_min(vs32_max(y, q->least), q->most), q->zero_point);
 }
 
 /* What the four rows from r on come from: acc with float multipliers (no groups, and no curve), acc with fixed-point
@@ -225,7 +256,8 @@ static PQK_INLINE void epilogue_integer(const struct pqk_epilogue_call *call, co
     const int size = kind_bits(kind) / 8;
     PQK_ALIGNED(64) char edge[4][VL * 2];
     struct epilogue_rows rows;
-    epilogue_rows_of(&rows, call, t, zero);
+    epilogue_row_zeros(&rows, call, t, zero);
+    epilogue_row_scales(&rows, call, t);
     const struct epilogue_requantize q = epilogue_requantize_of(call, &rows, t->rows);
 
     for (int j = 0; j < t->columns; j += VL) {
@@ -242,23 +274,22 @@ static PQK_INLINE void epilogue_integer(const struct pqk_epilogue_call *call, co
                 const int r = first + i < t->rows ? first + i : t->rows - 1;
                 to[i] = m == VL ? t->c + r * t->c_row + (ptrdiff_t)j * size : edge[i];
                 if (source == FROM_FLOAT) {
-                    out[i] = epilogue_round(vf32_div(epilogue_load_part(y + r * call->nr + j, m), q.out_scale), &q);
+                    out[i] =
+                        epilogue_round(vf32_div(epilogue_load_part(y + r * call->nr + j, m), q.out_scale), &q, kind);
                     continue;
                 }
                 const vs32 x = epilogue_exact(t->acc + r * call->nr + j, &rows, r, &k, zero);
                 if (source == FROM_FIXED) {
-                    const vs32 rounded = call->far ? fixed_point_round_far(x, m0, shift, e->rounding)
-                                                   : fixed_point_round(x, m0, shift, e->rounding);
-                    out[i] = vs32_add(vs32_min(vs32_max(rounded, q.least), q.most), q.zero_point);
+                    out[i] = epilogue_round_fixed(x, m0, shift, call->far, e->rounding, &q, kind);
                     continue;
                 }
                 const vf32 row = vf32_set1(rows.scale[r]);
                 const vf32 scale = q.by == BY_COLUMN ? k.scale
                                    : q.by == BY_ROW  ? row
                                                      : vf32_div(vf32_mul(row, k.scale), q.out_scale);
-                out[i] = epilogue_round(vf32_fma(vf32_from_s32(x), scale, k.bias), &q);
+                out[i] = epilogue_round(vf32_fma(vf32_from_s32(x), scale, k.bias), &q, kind);
             }
-            epilogue_narrow(to, out, kind);
+            epilogue_narrow(to, out, q.zero_point, kind);
             for (int i = 0; m < VL && i < 4 && first + i < t->rows; ++i)
                 memcpy(t->c + (first + i) * t->c_row + (ptrdiff_t)j * size, edge[i], (size_t)(m * size));
         }
@@ -272,7 +303,7 @@ static PQK_INLINE void epilogue_grouped(const struct pqk_epilogue_call *call, co
                                         float *y)
 {
     struct epilogue_rows rows;
-    epilogue_rows_of(&rows, call, t, ZERO_NONE);
+    epilogue_row_scales(&rows, call, t);
     for (int j = 0; j < t->columns; j += VL) {
         const vf32 bias = epilogue_floats(&call->e->bias, t->j + j, epilogue_lanes(t, j), 0.0f);
         for (int r = 0; r < t->rows; ++r) {
@@ -367,23 +398,33 @@ static PQK_NOINLINE void epilogue_general(const struct pqk_epilogue_call *call, 
 
 static PQK_NOINLINE void epilogue_int32(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
 {
-    if (call->has_v)
-        epilogue_s32(call, t, ZERO_BOTH);
-    else if (call->has_u)
-        epilogue_s32(call, t, ZERO_A);
-    else
+    switch (epilogue_zero_of(call)) {
+    case ZERO_NONE:
         epilogue_s32(call, t, ZERO_NONE);
+        break;
+    case ZERO_ONE:
+        epilogue_s32(call, t, ZERO_ONE);
+        break;
+    default:
+        epilogue_s32(call, t, ZERO_ANY);
+        break;
+    }
 }
 
 static PQK_INLINE void epilogue_float_any(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
                                           pqk_type type)
 {
-    if (call->has_v)
-        epilogue_float(call, t, type, ZERO_BOTH);
-    else if (call->has_u)
-        epilogue_float(call, t, type, ZERO_A);
-    else
+    switch (epilogue_zero_of(call)) {
+    case ZERO_NONE:
         epilogue_float(call, t, type, ZERO_NONE);
+        break;
+    case ZERO_ONE:
+        epilogue_float(call, t, type, ZERO_ONE);
+        break;
+    default:
+        epilogue_float(call, t, type, ZERO_ANY);
+        break;
+    }
 }
 static PQK_NOINLINE void epilogue_f32(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
 {
@@ -401,14 +442,15 @@ static PQK_NOINLINE void epilogue_bf16(const struct pqk_epilogue_call *call, con
 static PQK_INLINE void epilogue_integer_any(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
                                             enum integer_kind kind)
 {
+    const enum epilogue_zero zero = epilogue_zero_of(call);
     if (call->e->m0.data)
-        epilogue_integer(call, t, kind, ZERO_BOTH, FROM_FIXED, NULL);
-    else if (call->has_v)
-        epilogue_integer(call, t, kind, ZERO_BOTH, FROM_ACC, NULL);
-    else if (call->has_u)
-        epilogue_integer(call, t, kind, ZERO_A, FROM_ACC, NULL);
-    else
+        epilogue_integer(call, t, kind, ZERO_ANY, FROM_FIXED, NULL);
+    else if (zero == ZERO_NONE)
         epilogue_integer(call, t, kind, ZERO_NONE, FROM_ACC, NULL);
+    else if (zero == ZERO_ONE)
+        epilogue_integer(call, t, kind, ZERO_ONE, FROM_ACC, NULL);
+    else
+        epilogue_integer(call, t, kind, ZERO_ANY, FROM_ACC, NULL);
 }
 static PQK_NOINLINE void epilogue_s8(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t)
 {
@@ -459,14 +501,11 @@ static void epilogue_finish(const struct pqk_epilogue_call *call, const struct p
 static PQK_INLINE void epilogue_add_group(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
                                           bool first, enum epilogue_zero zero)
 {
-    const pqk_integers *a_zero = &call->e->a_zero_point;
-    const vs32 u = vs32_set1((a_zero->data ? a_zero->data[0] : 0) + call->a_flip);
     const pqk_floats scale = {call->e->b_scale.data + t->group * call->n, 1};
     struct epilogue_rows rows;
-    if (zero == ZERO_A || zero == ZERO_BOTH) epilogue_rows_of(&rows, call, t, zero);
+    epilogue_row_zeros(&rows, call, t, zero);
     for (int j = 0; j < t->columns; j += VL) {
-        struct epilogue_columns k = epilogue_columns_of(call, t, j, epilogue_lanes(t, j), &scale, zero);
-        if (zero == ZERO_A_ONE) k.sum = vs32_mul(u, k.sum);
+        const struct epilogue_columns k = epilogue_columns_of(call, t, j, epilogue_lanes(t, j), &scale, zero);
         const int32_t *acc = t->acc + j;
         float *sum = t->sum + j;
         for (int r = 0; r < t->rows; ++r, acc += call->nr, sum += call->nr) {
@@ -478,14 +517,17 @@ static PQK_INLINE void epilogue_add_group(const struct pqk_epilogue_call *call, 
 
 static void epilogue_accumulate(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t, bool first)
 {
-    if (call->has_v)
-        epilogue_add_group(call, t, first, ZERO_BOTH);
-    else if (call->has_u && call->e->a_zero_point.data && call->e->a_zero_point.step)
-        epilogue_add_group(call, t, first, ZERO_A);
-    else if (call->has_u)
-        epilogue_add_group(call, t, first, ZERO_A_ONE);
-    else
+    switch (epilogue_zero_of(call)) {
+    case ZERO_NONE:
         epilogue_add_group(call, t, first, ZERO_NONE);
+        break;
+    case ZERO_ONE:
+        epilogue_add_group(call, t, first, ZERO_ONE);
+        break;
+    default:
+        epilogue_add_group(call, t, first, ZERO_ANY);
+        break;
+    }
 }
 
 extern const struct pqk_gemm_epilogue PQK_NAME(epilogue_gemm);
