@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from emulation import fork_after_threads
 
 import pyquantk as qk
 from pyquantk.parallel import register_threadpoolctl
@@ -209,6 +210,7 @@ SETUP = """
 
 class TestProcesses:
     @posix
+    @fork_after_threads
     @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
     def test_fork(self, busy):
         code = (
@@ -234,7 +236,7 @@ class TestProcesses:
         )
         assert run_python(code) == "done"
 
-    @pytest.mark.parametrize("method", ["fork", "spawn"])
+    @pytest.mark.parametrize("method", [pytest.param("fork", marks=fork_after_threads), "spawn"])
     def test_multiprocessing(self, method, tmp_path):
         import multiprocessing
 
