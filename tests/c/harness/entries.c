@@ -1,6 +1,7 @@
 /* entries.c -- the public functions, on every layer of this CPU, each with its own random calls. */
 #include <stdio.h>
 #include "entry.h"
+#include "gemm.h"
 #include "requantize.h"
 
 void test_entries(struct harness *h)
@@ -17,9 +18,10 @@ void test_entries(struct harness *h)
             entry_affine_case(h, i);
             if (i % 4 == 0) entry_observe_case(h, i);
             if (i % 2 == 0) entry_requantize_case(h, i);
+            if (i % 2 == 1) entry_gemm_case(h, i);
         }
         if (h->options.limit && h->layer == h->options.limit) break;
-        if (h->options.only < 0) test_entry_errors(h), test_entry_requantize(h);
+        if (h->options.only < 0) test_entry_errors(h), test_entry_requantize(h), test_entry_gemm(h);
     }
     if (h->options.only < 0) test_entry_sizes(h);
     pqk_set_num_threads(threads);

@@ -47,8 +47,21 @@ void oracle_epilogue(const pqk_epilogue *e, const struct gemm_problem *p, const 
 /* acc (a - u)(b - v) modulo 2^32 from sums of a b, a and b. */
 int32_t oracle_zero_points(int64_t ab, int64_t row_sum, int64_t column_sum, int64_t k, int32_t u, int32_t v);
 
+/* ---- entry_gemm.c, entry_gemm_errors.c */
+void entry_gemm_case(struct harness *h, uint64_t number);
+void test_entry_gemm(struct harness *h);
+void test_entry_gemm_errors(struct harness *h);
+
+/* ---- testers of slots */
 void test_pqk_gemm_kernels(struct harness *h, pqk_gemm_kernels *kernels, pqk_gemm_kernels *reference);
 void test_pqk_gemm_epilogue_kernels(struct harness *h, pqk_gemm_epilogue_kernels *kernels,
                                     pqk_gemm_epilogue_kernels *reference);
+
+/* Of test_oracle.c: the testers above hold every layer, the scalar one too, to the oracle. */
+static inline void oracle_pqk_gemm_kernels(struct harness *h, pqk_gemm_kernels *kernels) { (void)h, (void)kernels; }
+static inline void oracle_pqk_gemm_epilogue_kernels(struct harness *h, pqk_gemm_epilogue_kernels *kernels)
+{
+    (void)h, (void)kernels;
+}
 
 #endif

@@ -264,7 +264,7 @@ static void bench(const struct pqk_gemm *g)
 
 static const char *wrong_layer(const struct pqk_gemm *g)
 {
-    if (g->nr % 16 || g->nr > MAX_NR || g->kr > PQK_GEMM_MAX_KR || g->nr * g->kr % 64) return "nr and kr";
+    if (g->nr % 16 || g->nr > MAX_NR || g->kr > PQK_GEMM_MAX_KR || g->nr * g->kr % 32) return "nr and kr";
     for (int s = 0; s < PQK_GEMM_SHAPES && g->shape[s].run; ++s) {
         if (g->shape[s].mr > MAX_MR || (s && g->shape[s].mr >= g->shape[s - 1].mr)) return "mr does not fall";
         if (s + 1 == PQK_GEMM_SHAPES || !g->shape[s + 1].run) return g->shape[s].mr == 1 ? NULL : "no mr = 1";

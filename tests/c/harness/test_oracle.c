@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "harness.h"
+#include "gemm.h"
 #include "oracle.h"
 
 enum { N = 257 };
