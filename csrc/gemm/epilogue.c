@@ -1,7 +1,7 @@
 /* epilogue.c -- what is checked and found out about an epilogue once for a call. */
 #include "gemm/epilogue.h"
-#include <math.h>
 #include "affine/integers.h"
+#include "formats/f16.h"
 
 /* Rows or columns whose entries must be looked at: one stands for all where the step is 0. */
 static int64_t count_of(const pqk_integers *x, int64_t n) { return !x->data || n <= 0 ? 0 : x->step ? n : 1; }
@@ -52,10 +52,25 @@ static pqk_status prepare_fixed(struct pqk_epilogue_call *call, int64_t n)
     return multipliers_valid(e, n, &call->far) ? PQK_OK : PQK_ERROR_MULTIPLIER;
 }
 
+/* By their bits: the caller may have told its CPU to take subnormals for zeros. */
+static bool positive_and_finite(float x)
+{
+    const uint32_t bits = pqk_f32_bits(x);
+    return bits > 0 && bits < 0x7f800000;
+}
+/* False where one is NaN. */
+static bool at_most(float x, float y)
+{
+    const uint32_t a = pqk_f32_bits(x), b = pqk_f32_bits(y), sign = 0x80000000, infinity = 0x7f800000;
+    if ((a & ~sign) > infinity || (b & ~sign) > infinity) return false;
+    const int64_t i = a & sign ? -(int64_t)(a & ~sign) : (int64_t)a, j = b & sign ? -(int64_t)(b & ~sign) : (int64_t)b;
+    return i <= j;
+}
+
 static pqk_status check_floats(const pqk_epilogue *e)
 {
     if (e->activation < PQK_NO_ACTIVATION || e->activation > PQK_SILU) return PQK_ERROR_OPTION;
-    if (e->activation == PQK_CLAMP && !(e->low <= e->high)) return PQK_ERROR_OPTION;
+    if (e->activation == PQK_CLAMP && !at_most(e->low, e->high)) return PQK_ERROR_OPTION;
     if (e->group_size < 0) return PQK_ERROR_BLOCK;
     if (e->group_size && (!e->b_scale.data || e->b_scale.step != 1)) return PQK_ERROR_OPTION;
     return PQK_OK;
@@ -67,7 +82,7 @@ static pqk_status prepare_integers(struct pqk_epilogue_call *call, int64_t n)
     const pqk_epilogue *e = call->e;
     if (e->out_zero_point < call->out_min || e->out_zero_point > call->out_max) return PQK_ERROR_ZERO_POINT;
     if (e->m0.data || e->shift.data) return prepare_fixed(call, n);
-    if (!(e->out_scale > 0.0f) || isinf(e->out_scale)) return PQK_ERROR_OPTION;
+    if (!positive_and_finite(e->out_scale)) return PQK_ERROR_OPTION;
     return check_floats(e);
 }
 

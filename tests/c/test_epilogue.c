@@ -411,10 +411,16 @@ static void test_refusals(void)
         e = ok, e.out_scale = bad_scales[i];
         refuses("out_scale that is not finite and positive", e, PQK_S8, PQK_ERROR_OPTION);
     }
+    e = ok, e.out_scale = 0x1p-149f;
+    refuses("the least out_scale", e, PQK_S8, PQK_OK);
     e = ok, e.activation = (pqk_activation)(PQK_SILU + 1);
     refuses("an unknown activation", e, PQK_F16, PQK_ERROR_OPTION);
     e = ok, e.activation = PQK_CLAMP, e.low = 1.0f, e.high = 0.0f;
     refuses("low > high", e, PQK_F16, PQK_ERROR_OPTION);
+    e.low = 0x1p-149f;
+    refuses("low > high, by the least number", e, PQK_F16, PQK_ERROR_OPTION);
+    e.low = 0.0f, e.high = -0.0f;
+    refuses("zeros", e, PQK_F16, PQK_OK);
     e.high = NAN;
     refuses("high is NaN", e, PQK_F16, PQK_ERROR_OPTION);
     e = ok, e.group_size = -1;
@@ -451,6 +457,11 @@ int main(int argc, char **argv)
     for (int a = 0; a < ARRAYS; ++a) arrays[a] = guard_make(32768);
     const pqk_fpenv found = pqk_fpenv_enter();
     test_refusals();
+#if defined(PQK_X86)
+    _mm_setcsr(_mm_getcsr() | 0x8040); /* subnormals are zeros */
+    test_refusals();
+    _mm_setcsr(_mm_getcsr() & ~0x8040u);
+#endif
     for (uint64_t i = 0; i < cases; ++i) try_case(first + i);
     pqk_fpenv_leave(found);
     printf("%" PRIu64 " tiles, %" PRIu64 " failures\n", cases, failures);
