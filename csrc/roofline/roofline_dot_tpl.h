@@ -1,0 +1,22 @@
+/* roofline_dot_tpl.h -- the loop of every instruction set.
+ *
+ * Include after defining PQK_ISA, and: reg, a register; REGISTERS, how many accumulate; OPERATIONS, multiplications and
+ * additions of one dot(); dot(sum, b), of which the next depends on the result; reg_load(p), reg_store(p, x).
+ */
+#include "roofline/roofline_dot.h"
+#include "core/macros.h"
+
+extern pqk_roofline_dot_fn PQK_NAME(roofline_dot);
+
+int PQK_NAME(roofline_dot)(size_t steps, void *sums)
+{
+    enum { SIZE = sizeof(reg) };
+    char *p = sums;
+    reg sum[REGISTERS];
+    const reg b = reg_load(p);
+    unrolled_for (int i = 0; i < REGISTERS; ++i) sum[i] = reg_load(p + i * SIZE);
+    for (size_t step = 0; step < steps; ++step)
+        unrolled_for (int i = 0; i < REGISTERS; ++i) sum[i] = dot(sum[i], b);
+    unrolled_for (int i = 0; i < REGISTERS; ++i) reg_store(p + i * SIZE, sum[i]);
+    return REGISTERS * OPERATIONS;
+}
