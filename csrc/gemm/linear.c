@@ -5,6 +5,7 @@
  * kernels.  Each row is quantized by itself, so it does not matter which rows it comes with.  A row's NaNs do not count
  * for its range and become -128; an infinity makes its scale infinite.
  */
+#include <float.h>
 #include "affine/integers.h"
 #include "core/arena.h"
 #include "core/fpenv.h"
@@ -58,7 +59,7 @@ static void fetch(const struct input *in, const struct pqk_gemm_a_panel *panel, 
     piece->tile.row_stride[0] = row;
 }
 
-/* absmax / 127 of each row of the panel, and 1 where that is 0. */
+/* absmax / 127 of each row of the panel, at least the least normal number; 1 for a row of zeros. */
 static void find_scales(const struct input *in, const struct pqk_gemm_a_panel *panel, int64_t k)
 {
     struct piece piece;
@@ -76,7 +77,7 @@ static void find_scales(const struct input *in, const struct pqk_gemm_a_panel *p
     }
     for (int r = 0; r < panel->m; ++r) {
         const float absmax = high[r] > -low[r] ? high[r] : -low[r], scale = absmax / 127.0f;
-        in->scales[panel->row + r] = scale > 0.0f ? scale : 1.0f;
+        in->scales[panel->row + r] = absmax > 0.0f ? scale > FLT_MIN ? scale : FLT_MIN : 1.0f;
     }
 }
 

@@ -4,6 +4,7 @@
  *
  *     python tests/c/build.py -o build/test_linear tests/c/test_linear.c && build/test_linear [cases] [seed]
  */
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
@@ -128,7 +129,7 @@ static void try_case(uint64_t seed)
         if (k) expect(!pqk_observe(&x, per_row, &statistics), seed, "pqk_observe");
         for (int64_t i = 0; i < m; ++i) {
             const float absmax = k && high[i] >= low[i] ? fmaxf(high[i], -low[i]) : 0.0f;
-            a_scale[i] = absmax / 127.0f != 0.0f ? absmax / 127.0f : 1.0f;
+            a_scale[i] = absmax > 0.0f ? fmaxf(absmax / 127.0f, FLT_MIN) : 1.0f;
         }
         plain.a_scale = (pqk_floats){a_scale, 1};
     } else {
