@@ -12,13 +12,17 @@ from pathlib import Path as _Path
 from . import cpu, parallel
 from .affine import dequantize, fake_quantize, quantize
 from .calibration import Statistics, observe
+from .gemm import PackedMatrix, matmul, pack, qmatmul
+from .linear import QuantizedLinear
 from .parallel import get_num_threads, set_num_threads, thread_limit
 from .params import QuantParams, choose_params
 from .requantization import FixedPointMultiplier, requantize
 
 __all__ = [
     "FixedPointMultiplier",
+    "PackedMatrix",
     "QuantParams",
+    "QuantizedLinear",
     "Statistics",
     "choose_params",
     "cpu",
@@ -26,8 +30,11 @@ __all__ = [
     "fake_quantize",
     "get_include",
     "get_num_threads",
+    "matmul",
     "observe",
+    "pack",
     "parallel",
+    "qmatmul",
     "quantize",
     "requantize",
     "set_num_threads",

@@ -17,6 +17,9 @@ cdef extern from "pyquantk.h" nogil:
         PQK_ERROR_PART
         PQK_ERROR_MEMORY
         PQK_ERROR_LAYER
+        PQK_ERROR_MULTIPLIER
+        PQK_ERROR_OPTION
+        PQK_ERROR_OVERLAP
 
     ctypedef enum pqk_type:
         PQK_F32
@@ -103,6 +106,75 @@ cdef extern from "pyquantk.h" nogil:
 
     pqk_status pqk_requantize(const pqk_array *acc, const pqk_multiplier *multiplier, const pqk_array *q,
                               const pqk_exec *exec)
+
+    # The integer matrix product.
+    ctypedef struct pqk_floats:
+        const float *data
+        int64_t step
+
+    ctypedef struct pqk_integers:
+        const int32_t *data
+        int64_t step
+
+    ctypedef enum pqk_activation:
+        PQK_NO_ACTIVATION
+        PQK_CLAMP
+        PQK_GELU
+        PQK_GELU_TANH
+        PQK_SILU
+
+    ctypedef struct pqk_epilogue:
+        pqk_integers a_zero_point
+        pqk_integers b_zero_point
+        pqk_floats a_scale
+        pqk_floats b_scale
+        int64_t group_size
+        pqk_floats bias
+        pqk_activation activation
+        float low
+        float high
+        float out_scale
+        int32_t out_zero_point
+        pqk_integers m0
+        pqk_integers shift
+        pqk_fixed_rounding rounding
+
+    ctypedef struct pqk_packed:
+        pass
+
+    ctypedef struct pqk_packed_info:
+        int64_t k
+        int64_t n
+        int64_t group_size
+        pqk_type type
+        size_t bytes
+        int layer
+
+    ctypedef struct pqk_range:
+        int64_t row
+        int64_t row_end
+        int64_t column
+        int64_t column_end
+
+    ctypedef enum pqk_linear_mode:
+        PQK_LINEAR_DYNAMIC
+        PQK_LINEAR_STATIC
+        PQK_LINEAR_NONE
+
+    ctypedef struct pqk_linear_input:
+        pqk_linear_mode mode
+        pqk_type type
+        float scale
+        int32_t zero_point
+
+    pqk_status pqk_pack(const pqk_array *b, int64_t group_size, pqk_packed **packed)
+    void pqk_packed_free(pqk_packed *packed)
+    void pqk_packed_describe(const pqk_packed *packed, pqk_packed_info *info)
+    pqk_status pqk_unpack(const pqk_packed *packed, const pqk_array *b)
+    pqk_status pqk_matmul(const pqk_array *a, const pqk_array *b, const pqk_packed *packed,
+                          const pqk_epilogue *epilogue, const pqk_array *c, const pqk_range *range)
+    pqk_status pqk_linear(const pqk_array *x, const pqk_linear_input *input, const pqk_packed *w,
+                          const pqk_epilogue *epilogue, const pqk_array *y, const pqk_range *range)
 
     const char *pqk_layer_name(int layer)
     int pqk_layer_supported(int layer)

@@ -10,7 +10,6 @@ _T = TypeVar("_T")
 
 CONVENTIONS: dict[str, int]
 TORCH_DECOMPOSED_GROUP: int
-FIXED_ROUNDINGS: dict[str, int]
 
 def quantize(
     x: _Array,
@@ -67,6 +66,78 @@ def total(counts: _Array) -> int: ...
 def choose(
     low: _Array, high: _Array, quant_min: int, quant_max: int, symmetric: bool
 ) -> tuple[_Array, _Array | None]: ...
+
+ACTIVATIONS: dict[str, tuple[int, float, float]]
+FIXED_ROUNDINGS: dict[str, int]
+CLAMP: int
+LINEAR_DYNAMIC: int
+LINEAR_STATIC: int
+
+class Packed:
+    def __init__(self, b: _Array, group_size: int, zero_point: _Array | None) -> None: ...
+    zero_point: _Array | None
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def is_unsigned(self) -> bool: ...
+    @property
+    def rows_in_group(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def layer(self) -> str: ...
+    def unpack_into(self, b: _Array) -> None: ...
+
+def matmul_plain(a: object, b: object, a_zero_point: object, b_zero_point: object, out: object) -> _Array | None: ...
+def qmatmul_plain(
+    a: object,
+    b: object,
+    a_scale: object,
+    b_scale: object,
+    a_zero_point: object,
+    b_zero_point: object,
+    bias: object,
+    activation: tuple[int, float, float] | None,
+    number: int,
+    out_scale: object,
+    out_zero_point: object,
+    out: object,
+) -> _Array | None: ...
+def matmul(
+    a: _Array,
+    b: _Array | Packed,
+    c: _Array,
+    a_zero_point: _Array | None,
+    b_zero_point: _Array | None,
+    a_scale: _Array | None = None,
+    b_scale: _Array | None = None,
+    group_size: int = 0,
+    bias: _Array | None = None,
+    activation: tuple[int, float, float] | None = None,
+    out_scale: float = 0.0,
+    out_zero_point: int = 0,
+    m0: _Array | None = None,
+    shift: _Array | None = None,
+    rounding: int = 0,
+) -> None: ...
+
+class Linear:
+    def __init__(
+        self,
+        weight: Packed,
+        scale: _Array,
+        group_size: int,
+        bias: _Array | None,
+        activation: tuple[int, float, float] | None,
+        mode: int,
+        like: _Array,
+        input_scale: float,
+        input_zero_point: int,
+    ) -> None: ...
+    weight: Packed
+    def plain(self, x: object, out: object) -> _Array | None: ...
+    def into(self, x: _Array, y: _Array) -> None: ...
+
 def in_float_environment(function: Callable[[], _T]) -> _T: ...
 def layers() -> list[tuple[str, bool]]: ...
 def active_layer() -> str: ...
@@ -90,3 +161,15 @@ def requantize(
     block: _Sizes | None,
     rounding: int,
 ) -> None: ...
+def roofline_dot(steps: int) -> float: ...
+def requantize_plain(
+    acc: object,
+    real: object,
+    m0: _Array | None,
+    shift: _Array | None,
+    zero_point: object,
+    out: object,
+    rounding: int,
+    axis: object,
+    block_size: object,
+) -> bool: ...

@@ -10,6 +10,10 @@ cimport numpy as cnp
 from libc.float cimport FLT_MIN
 from libc.math cimport fabsf, isinf, rintf
 from libc.stdint cimport int8_t, int32_t, int64_t, uintptr_t
+from libc.string cimport memset
+
+import os
+import threading
 
 import ml_dtypes
 import numpy as np
@@ -305,5 +309,6 @@ def build_info():
 # --- the other parts of this module, one subject each -----------------------------------------------------------
 
 include "_native_plain.pxi"
+include "_native_gemm.pxi"
 include "_native_requantize.pxi"
 include "_native_bench.pxi"

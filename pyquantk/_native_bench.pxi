@@ -29,3 +29,15 @@ def roofline(int read, int write, int extra, cnp.ndarray x, cnp.ndarray out, obj
     if failed:
         raise ValueError(f"no pattern of {read}, {write} and {extra} bits or way {way}, or an address is not a "
                          f"multiple of 64, or elements = {elements} is not a multiple of 1024")
+
+
+cdef extern from "../csrc/roofline/roofline_dot.h" nogil:
+    double pqk_roofline_dot(size_t steps)
+
+
+def roofline_dot(size_t steps):
+    """The multiplications and additions of `steps` through the registers of each thread: csrc/roofline/roofline_dot.h."""
+    cdef double operations
+    with nogil:
+        operations = pqk_roofline_dot(steps)
+    return operations
