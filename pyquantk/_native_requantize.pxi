@@ -31,3 +31,57 @@ def requantize(cnp.ndarray acc, cnp.ndarray q, object packed_dtype, object real,
     with nogil:
         status = pqk_requantize(&from_, &multiplier, &to, NULL)
     check(status)
+
+
+cdef bint plain_fixed_point(PlainParams *to, object acc, cnp.ndarray m0, object zero_point, object axis,
+                            object block_size) except -1:
+    """Block and zero points of fixed-point multipliers: a number for a number, an int32 array for an array."""
+    to.c.block = NULL
+    to.c.zero_point = NULL
+    if axis is None and block_size is None:
+        if cnp.PyArray_SIZE(m0) != 1:
+            return False
+        if zero_point is not None:
+            if type(zero_point) is not int or not -65536 <= zero_point <= 65536:
+                return False
+            to.zero_point = zero_point
+            to.c.zero_point = &to.zero_point
+        return True
+    if not plain_block(to, <cnp.ndarray>acc, m0, axis, block_size):
+        return False
+    if zero_point is None:
+        return True
+    if type(zero_point) is not cnp.ndarray or type_of(<cnp.ndarray>zero_point) != PQK_S32:
+        return False
+    to.c.zero_point = <const int32_t *>cnp.PyArray_DATA(<cnp.ndarray>zero_point)
+    return plain(<cnp.ndarray>zero_point) and same_shape(<cnp.ndarray>zero_point, m0)
+
+
+def requantize_plain(object acc, object real, object m0, object shift, object zero_point, object out, int rounding,
+                     object axis, object block_size):
+    """requantize() by the fast way (_native_plain.pxi): by `real`, or where that is None by the int32 arrays m0 and
+    shift of a FixedPointMultiplier."""
+    cdef pqk_array from_, to
+    cdef PlainParams params
+    cdef pqk_multiplier multiplier
+    cdef pqk_status status
+    if not plain_pair(acc, out, &from_, &to):
+        return False
+    if real is None:
+        if not plain_fixed_point(&params, acc, <cnp.ndarray?>m0, zero_point, axis, block_size):
+            return False
+        multiplier.real = NULL
+    else:
+        if not plain_params(&params, acc, real, zero_point, axis, block_size):
+            return False
+        multiplier.real = params.c.scale
+    if not params_apart(&params, real, zero_point, <cnp.ndarray>out):
+        return False
+    multiplier.m0 = integers(m0)
+    multiplier.shift = integers(shift)
+    multiplier.zero_point = params.c.zero_point
+    multiplier.block = params.c.block
+    multiplier.rounding = <pqk_fixed_rounding>rounding
+    with nogil:
+        status = pqk_requantize(&from_, &multiplier, &to, NULL)
+    return status == PQK_OK

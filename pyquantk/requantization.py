@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from .affine import _packed_shape
+from .affine import _PLAIN_DTYPES, _packed_shape, _plain_result
 from .arrays import Array, Granularity, as_float32, as_input, check_out, granularity, zero_point_array
 from .dtypes import INTEGERS, dtype_named
 
@@ -198,11 +198,18 @@ def requantize(
     >>> qk.requantize(acc, qk.FixedPointMultiplier.from_float(0.01), 3, rounding="double")
     array([ -7,   4,   5, 127], dtype=int8)
     """
+    fixed = isinstance(multiplier, FixedPointMultiplier)
+    code = _rounding(rounding, fixed)
+    dtype_given = _PLAIN_DTYPES.get(dtype) if isinstance(dtype, (str, np.dtype)) else None
+    plain = None if packed else _plain_result(acc, out, dtype_given)
+    if plain is not None and multiplier is not None:
+        real, m0, shift = (None, multiplier.m0, multiplier.shift) if fixed else (multiplier, None, None)
+        if _native.requantize_plain(acc, real, m0, shift, zero_point, plain, code, axis, block_size):
+            return plain
     target = dtype_named(dtype, "dtype", INTEGERS)
     acc = as_input(acc, "acc", (_INT32,))
     grain = granularity(acc.shape, axis, block_size)
     real, m0, shift = _multipliers(multiplier, grain)
-    code = _rounding(rounding, real is None)
     like: Array = multiplier.m0 if real is None else real
     if np.ndim(zero_point) and np.shape(zero_point) != like.shape and not np.size(zero_point) == like.size == 1:
         raise ValueError(
