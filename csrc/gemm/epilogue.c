@@ -29,17 +29,18 @@ static bool moved(const pqk_integers *zero_point, int64_t n, int32_t flip)
     return zero_point->data ? !all_between(zero_point, n, -flip, -flip) : flip != 0;
 }
 
-/* m0 is 0 or in [2^30, 2^31), shift in [-31, 30].  *far: no shift of an m0 that is not 0 is above FIXED_POINT_FAR. */
-static bool multipliers_valid(const pqk_epilogue *e, int64_t n, bool *far)
+/* m0 is 0 or in [2^30, 2^31), shift in [-31, 30].  *below_quarter: no shift of an m0 that is not 0 is above
+ * FIXED_POINT_FAR. */
+static bool multipliers_valid(const pqk_epilogue *e, int64_t n, bool *below_quarter)
 {
     const int64_t count = n > 0 && !e->m0.step && !e->shift.step ? 1 : n;
-    int bad = 0, near = 0;
+    int bad = 0, larger = 0;
     for (int64_t j = 0; j < count; ++j) {
         const int32_t m0 = e->m0.data[j * e->m0.step], shift = e->shift.data[j * e->shift.step];
         bad |= ((m0 != 0) & (m0 < 1 << 30)) | (shift < -31) | (shift > 30);
-        near |= (m0 != 0) & (shift > -2);
+        larger |= (m0 != 0) & (shift > -2);
     }
-    *far = !near;
+    *below_quarter = !larger;
     return !bad;
 }
 
@@ -49,7 +50,7 @@ static pqk_status prepare_fixed(struct pqk_epilogue_call *call, int64_t n)
     if (!e->m0.data || !e->shift.data) return PQK_ERROR_MULTIPLIER;
     if (e->a_scale.data || e->b_scale.data || e->bias.data || e->activation || e->group_size) return PQK_ERROR_OPTION;
     if (e->rounding != PQK_SINGLE && e->rounding != PQK_DOUBLE && e->rounding != PQK_RNDNU) return PQK_ERROR_OPTION;
-    return multipliers_valid(e, n, &call->far) ? PQK_OK : PQK_ERROR_MULTIPLIER;
+    return multipliers_valid(e, n, &call->below_quarter) ? PQK_OK : PQK_ERROR_MULTIPLIER;
 }
 
 /* By their bits: the caller may have told its CPU to take subnormals for zeros. */
@@ -93,7 +94,7 @@ pqk_status pqk_epilogue_prepare(struct pqk_epilogue_call *call, pqk_type a_type,
     call->has_u = moved(&e->a_zero_point, m, call->a_flip);
     call->has_v = moved(&e->b_zero_point, n, call->b_flip);
     call->out_min = call->out_max = 0;
-    call->far = false;
+    call->below_quarter = false;
     call->n = n;
 
     switch (call->type) {

@@ -26,7 +26,7 @@ struct pqk_epilogue_call {
     /* The rest is made once for the call by pqk_epilogue_prepare. */
     bool has_u, has_v;        /* false where all u (all v) are 0: the sums are not needed then */
     int32_t out_min, out_max; /* of an integer type */
-    bool far;                 /* fixed_point_round_far of requantize/fixed_point_tpl.h will do */
+    bool below_quarter;       /* fixed_point_round_far of requantize/fixed_point_tpl.h will do */
     int64_t n;                /* columns of C: from group to group of b_scale */
 };
 

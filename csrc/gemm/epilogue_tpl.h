@@ -236,10 +236,12 @@ static PQK_INLINE vs32 epilogue_round(vf32 y, const struct epilogue_requantize *
     if (kind != KIND_S16) return vs32_round(vf32_guard(y, q->lo, q->hi));
     return vs32_add(vs32_round(vf32_clamp(y, q->lo, q->hi)), q->zero_point);
 }
-static PQK_INLINE vs32 epilogue_round_fixed(vs32 x, vs32 m0, vs32 shift, bool far, pqk_fixed_rounding rounding,
-                                            const struct epilogue_requantize *q, enum integer_kind kind)
+static PQK_INLINE vs32 epilogue_round_fixed(vs32 x, vs32 m0, vs32 shift, bool below_quarter,
+                                            pqk_fixed_rounding rounding, const struct epilogue_requantize *q,
+                                            enum integer_kind kind)
 {
-    const vs32 y = far ? fixed_point_round_far(x, m0, shift, rounding) : fixed_point_round(x, m0, shift, rounding);
+    const vs32 y =
+        below_quarter ? fixed_point_round_far(x, m0, shift, rounding) : fixed_point_round(x, m0, shift, rounding);
     if (kind != KIND_S16) return y;
     return vs32_add(vs32_min(vs32_max(y, q->least), q->most), q->zero_point);
 }
@@ -280,7 +282,7 @@ static PQK_INLINE void epilogue_integer(const struct pqk_epilogue_call *call, co
                 }
                 const vs32 x = epilogue_exact(t->acc + r * call->nr + j, &rows, r, &k, zero);
                 if (source == FROM_FIXED) {
-                    out[i] = epilogue_round_fixed(x, m0, shift, call->far, e->rounding, &q, kind);
+                    out[i] = epilogue_round_fixed(x, m0, shift, call->below_quarter, e->rounding, &q, kind);
                     continue;
                 }
                 const vf32 row = vf32_set1(rows.scale[r]);

@@ -13,31 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/fpenv.h"
-#include "core/isa.h"
+#include "epilogue_layers.h"
 #include "formats/f16.h"
-#include "gemm/epilogue.h"
 #include "gemm/gemm.h"
 
-extern pqk_gemm_epilogue_kernels pqk_epilogue_gemm_scalar;
-#if defined(PQK_X86)
-extern pqk_gemm_epilogue_kernels pqk_epilogue_gemm_avx2, pqk_epilogue_gemm_avx512;
-#elif defined(PQK_ARM64)
-extern pqk_gemm_epilogue_kernels pqk_epilogue_gemm_neon;
-#endif
-static const struct layer {
-    const char *name;
-    uint32_t needs;
-    pqk_gemm_epilogue_kernels *kernels;
-} layers[] = {
-    {"scalar", 0,                     &pqk_epilogue_gemm_scalar},
-#if defined(PQK_X86)
-    {"avx2",   PQK_AVX2,              &pqk_epilogue_gemm_avx2  },
-    {"avx512", PQK_AVX2 | PQK_AVX512, &pqk_epilogue_gemm_avx512},
-#elif defined(PQK_ARM64)
-    {"neon", PQK_NEON, &pqk_epilogue_gemm_neon},
-#endif
-};
-enum { LAYERS = sizeof layers / sizeof *layers, N = PQK_GEMM_MAX_NR };
+enum { N = PQK_GEMM_MAX_NR };
 
 static uint64_t failures, tried;
 
@@ -116,7 +96,7 @@ static void try_block(int curve, const float *x)
     const struct pqk_epilogue_call call = {.e = &e, .type = PQK_F32, .nr = N, .n = N};
     float y[LAYERS][N];
     for (int l = 0; l < LAYERS; ++l) {
-        if ((layers[l].needs & pqk_cpu_features()) != layers[l].needs) continue;
+        if (!layer_runs(l)) continue;
         const struct pqk_epilogue_tile tile = {
             .acc = acc, .rows = 1, .columns = N, .c = (char *)y[l], .c_row = sizeof y[l]};
         layers[l].kernels->finish(&call, &tile);

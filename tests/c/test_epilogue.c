@@ -15,35 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/fpenv.h"
-#include "core/isa.h"
+#include "epilogue_layers.h"
 #include "harness/guard.c"
 #include "simd/vec_scalar.h"
 /* after the words */
 #include "activations/activations_tpl.h"
 #include "affine/integers.h"
-#include "gemm/epilogue.h"
 #include "gemm/gemm.h"
-
-extern pqk_gemm_epilogue_kernels pqk_epilogue_gemm_scalar;
-#if defined(PQK_X86)
-extern pqk_gemm_epilogue_kernels pqk_epilogue_gemm_avx2, pqk_epilogue_gemm_avx512;
-#elif defined(PQK_ARM64)
-extern pqk_gemm_epilogue_kernels pqk_epilogue_gemm_neon;
-#endif
-static const struct layer {
-    const char *name;
-    uint32_t needs;
-    pqk_gemm_epilogue_kernels *kernels;
-} layers[] = {
-    {"scalar", 0,                     &pqk_epilogue_gemm_scalar},
-#if defined(PQK_X86)
-    {"avx2",   PQK_AVX2,              &pqk_epilogue_gemm_avx2  },
-    {"avx512", PQK_AVX2 | PQK_AVX512, &pqk_epilogue_gemm_avx512},
-#elif defined(PQK_ARM64)
-    {"neon", PQK_NEON, &pqk_epilogue_gemm_neon},
-#endif
-};
-enum { LAYERS = sizeof layers / sizeof *layers };
 
 static uint64_t state, failures;
 
@@ -261,9 +239,9 @@ static void make(struct tile_case *t)
     e->out_scale = 1.0f;
     t->groups = 1;
     if (!is_s32 && !is_float && below(3) == 0) {
-        const bool far = coin();
+        const bool below_quarter = coin();
         e->m0 = random_integers(M0, t->n, 0, 1);
-        e->shift = random_integers(SHIFT, t->n, -31, far ? -2 : 30);
+        e->shift = random_integers(SHIFT, t->n, -31, below_quarter ? -2 : 30);
         int32_t *m0 = (int32_t *)(uintptr_t)e->m0.data;
         for (int64_t j = 0; j < (e->m0.step ? (t->n - 1) * e->m0.step + 1 : 1); ++j)
             m0[j] = below(8) ? (int32_t)(random_bits() >> 2 | 1u << 30) : 0;
@@ -360,7 +338,7 @@ static void try_case(uint64_t seed)
         for (int j = 0; j < t.columns; ++j) want(&t, r, j, expected + r * c_row + j * size);
 
     for (int l = 0; l < LAYERS; ++l) {
-        if ((layers[l].needs & pqk_cpu_features()) != layers[l].needs) continue;
+        if (!layer_runs(l)) continue;
         char *c = place(C, bytes);
         memset(c, 0x5a, bytes);
         run(&t, &layers[l], c, c_row);
