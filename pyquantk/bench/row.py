@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,13 +56,25 @@ class Row:
     sizes: tuple[int, ...] | None = None
 
 
+_HUGE = 2 << 20  # bytes of a huge page on x86-64 and most of arm64
+
+
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """An array at the start of a page, filled once so that no page is missing when time is taken."""
+    """An array at the start of a page, filled once so that no page is missing when time is taken.
+
+    Large ones are on huge pages where the system grants them: with small ones the bound would measure which pages
+    happen to be there, and differ from array to array.
+    """
     dtype = np.dtype(dtype)
     nbytes = int(np.prod(shape)) * dtype.itemsize
-    raw = np.zeros(nbytes + 4096, np.uint8)
-    raw.fill(1)  # zeros() may give pages that do not exist yet
-    start = -raw.ctypes.data % 4096
+    page = _HUGE if nbytes >= _HUGE else 4096
+    memory = mmap.mmap(-1, nbytes + page)
+    raw = np.frombuffer(memory, np.uint8)
+    start = -raw.ctypes.data % page
+    if page == _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    raw.fill(1)
     array: Array = raw[start : start + nbytes].view(dtype).reshape(shape)
     return array
 
