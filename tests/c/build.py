@@ -52,6 +52,15 @@ def compiler(args: argparse.Namespace) -> list[str]:
     return [sys.executable, "-m", "ziglang", "cc", "-target", args.target]
 
 
+def flags_of(source: Path, machine: str) -> list[str] | None:
+    """The flags of a test's own file, whose suffix may name an ISA as in csrc/; None where this machine has no such."""
+    isa = source.stem.rpartition("_")[2]
+    common, here = build_rules.COMMON[build_rules.GCC], build_rules.ISA_FLAGS.get(machine, {})
+    if isa in here:
+        return [*common, *here[isa][build_rules.GCC]]
+    return None if isa in build_rules.ALL_ISAS else common
+
+
 def main() -> int:
     args = arguments()
     machine = build_rules.machine_of(platform.machine() if args.target == "native" else args.target.partition("-")[0])
@@ -75,7 +84,7 @@ def main() -> int:
     link += args.flags
 
     work = [*build_rules.sources(CSRC, machine, build_rules.GCC)]
-    work += [(path.resolve(), build_rules.COMMON[build_rules.GCC]) for path in args.sources]
+    work += [(path.resolve(), flags) for path in args.sources if (flags := flags_of(path, machine)) is not None]
 
     def compile_one(item: tuple[Path, list[str]]) -> Path:
         path, flags = item

@@ -57,6 +57,13 @@ void test_pqk_gemm_kernels(struct harness *h, pqk_gemm_kernels *kernels, pqk_gem
 void test_pqk_gemm_epilogue_kernels(struct harness *h, pqk_gemm_epilogue_kernels *kernels,
                                     pqk_gemm_epilogue_kernels *reference);
 
+/* ---- gemm_bench.c: a row of the table of speeds; the layer is in use */
+void bench_products_header(void);
+void bench_products(const char *layer);
+
+/* The kernels of avxvnni in an encoding that more CPUs have. */
+void test_gemm_avxvnni_evex(struct harness *h);
+
 /* Of test_oracle.c: the testers above hold every layer, the scalar one too, to the oracle. */
 static inline void oracle_pqk_gemm_kernels(struct harness *h, pqk_gemm_kernels *kernels) { (void)h, (void)kernels; }
 static inline void oracle_pqk_gemm_epilogue_kernels(struct harness *h, pqk_gemm_epilogue_kernels *kernels)

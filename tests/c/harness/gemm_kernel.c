@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/macros.h"
 #include "gemm.h"
 
 enum { SHORT_K = 69, LONG_K = 140000, MAX_MR = PQK_GEMM_MAX_MR, MAX_NR = PQK_GEMM_MAX_NR };
@@ -298,3 +299,25 @@ void test_pqk_gemm_kernels(struct harness *h, pqk_gemm_kernels *kernels, pqk_gem
         }
     }
 }
+
+#if defined(PQK_X86)
+extern pqk_gemm_kernels gemm_avxvnni_evex;
+
+void test_gemm_avxvnni_evex(struct harness *h)
+{
+    const uint32_t needs = PQK_AVX2 | PQK_AVX512 | PQK_AVX512VNNI;
+    if ((pqk_cpu_features() & needs) != needs) {
+        printf("kernels avxvnni as avx512vnni encodes it: not run: not on this CPU\n");
+        return;
+    }
+    const uint64_t failures = h->failures;
+    h->cases = h->elements = 0;
+    h->layer = "avxvnni, as avx512vnni encodes it";
+    h->kernel = "gemm_s8";
+    test_pqk_gemm_kernels(h, &gemm_avxvnni_evex, NULL);
+    printf("kernels avxvnni, as avx512vnni encodes it: %" PRIu64 " cases %" PRIu64 " elements  %s\n", h->cases,
+           h->elements, h->failures == failures ? "ok" : "FAILED");
+}
+#else
+void test_gemm_avxvnni_evex(struct harness *h) { (void)h; }
+#endif

@@ -115,6 +115,7 @@ static void test_kernels(struct harness *h)
                h->elements, h->failures == failures ? "ok" : "FAILED");
         fflush(stdout);
     }
+    if (!h->options.layer && !h->options.limit && selected(&h->options, "gemm_s8")) test_gemm_avxvnni_evex(h);
 }
 
 static void bench_kernels(struct harness *h)
@@ -141,6 +142,16 @@ static void bench_kernels(struct harness *h)
 #undef PQK_SLOT
 }
 
+static void bench_gemm(struct harness *h)
+{
+    const int before = pqk_active_layer();
+    if (!selected(&h->options, "gemm_s8")) return;
+    bench_products_header();
+    for (int l = 0; l < pqk_layer_count; ++l)
+        if (wanted(&h->options, l) && !pqk_use_layer(l)) bench_products(pqk_layers[l].name);
+    (void)pqk_use_layer(before);
+}
+
 static void test_section(struct harness *h, const char *name, void (*test)(struct harness *h))
 {
     const uint64_t failures = h->failures;
@@ -160,6 +171,7 @@ int main(int argc, char **argv)
     machine_init();
     if (h.options.bench) {
         bench_kernels(&h);
+        bench_gemm(&h);
         return 0;
     }
     printf("harness: seed %" PRIu64 ", %s\n", h.options.seed, machine_notes());
