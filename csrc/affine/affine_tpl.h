@@ -29,21 +29,26 @@
 #include "affine/affine.h"
 
 /* Rows (or columns) whose constants are made at a time; they live on the stack and in the first-level cache. */
-enum { AFFINE_ROWS = 64, AFFINE_COLUMNS = 512, AFFINE_MAX = 512 };
+enum { AFFINE_ROWS = 64, AFFINE_COLUMNS = 1024, AFFINE_MAX = AFFINE_COLUMNS };
 
 /* The constants of VL rows or columns in memory: side by side, because arrays of 4 KiB one behind the other would
- * fall into the same cache sets, where the rows of a matrix with 1,024 columns meet too. */
+ * fall into the same cache sets, where the rows of a matrix with 1,024 columns meet too.  Those that the commonest
+ * loops read are dense, so that they use all sets. */
 struct affine_lanes {
+    float h[VL], l[VL]; /* h is r where the convention multiplies */
+    float hi[VL];       /* of x (fast), or of y (general) */
+    int32_t z[VL];      /* the zero point outside the rounding */
+};
+struct affine_more_lanes {
     float s[VL];                /* the scale */
-    float h[VL], l[VL];         /* h is r where the convention multiplies */
-    float lo[VL], hi[VL];       /* of x (fast), or of y (general) */
+    float lo[VL];               /* as hi */
     float fused[VL], added[VL]; /* the zero point inside the rounding: one of the two, or none */
-    int32_t z[VL];              /* the zero point outside the rounding */
 };
 
 struct affine_prepared {
     bool fast;
     PQK_ALIGNED(64) struct affine_lanes at[AFFINE_MAX / VL];
+    struct affine_more_lanes more[AFFINE_MAX / VL];
 };
 
 /* The same in registers. */
@@ -89,9 +94,10 @@ static PQK_NOINLINE void affine_prepare_general(struct affine_prepared *p, const
     p->fast = false;
     for (size_t i = 0; i < count; ++i) {
         struct affine_lanes *to = &p->at[i / VL];
+        struct affine_more_lanes *more = &p->more[i / VL];
         const size_t lane = i % VL;
         const int32_t z = inside ? 0 : to->z[lane];
-        to->lo[lane] = (float)(a->quant_min - z);
+        more->lo[lane] = (float)(a->quant_min - z);
         to->hi[lane] = (float)(a->quant_max - z);
         if (a->infinite_is_zero && isinf(to->h[lane])) to->h[lane] = 0.0f;
     }
@@ -108,6 +114,7 @@ static PQK_NOINLINE void affine_prepare(struct affine_prepared *p, const struct 
 
     for (size_t i = 0; i < count; i += VL) {
         struct affine_lanes *to = &p->at[i / VL];
+        struct affine_more_lanes *more = &p->more[i / VL];
         const ptrdiff_t from = at + (ptrdiff_t)i * stride;
         const vf32 s = affine_fetch(a->scale + from, stride, count - i, 1.0f);
         const vs32 z = a->zero_point ? affine_fetch_zero_points(a->zero_point + from, stride, count - i) : vs32_set1(0);
@@ -124,13 +131,13 @@ static PQK_NOINLINE void affine_prepare(struct affine_prepared *p, const struct 
         const vf32 lo = vf32_from_s32(vs32_sub(vs32_set1(a->quant_min - extra), z));
         const vf32 hi = vf32_from_s32(vs32_sub(vs32_set1(a->quant_max + extra), z));
         const vf32 zf = inside ? vf32_from_s32(z) : zero;
-        vf32_store_f32(to->s, s);
+        vf32_store_f32(more->s, s);
         vf32_store_f32(to->h, h);
         vf32_store_f32(to->l, l);
-        vf32_store_f32(to->lo, vf32_mul(lo, step));
+        vf32_store_f32(more->lo, vf32_mul(lo, step));
         vf32_store_f32(to->hi, vf32_mul(hi, step));
-        vf32_store_f32(to->fused, a->quotient == PQK_FUSED ? zf : zero);
-        vf32_store_f32(to->added, a->quotient == PQK_MULTIPLY_ADD ? zf : zero);
+        vf32_store_f32(more->fused, a->quotient == PQK_FUSED ? zf : zero);
+        vf32_store_f32(more->added, a->quotient == PQK_MULTIPLY_ADD ? zf : zero);
         vs32_store(to->z, inside ? vs32_set1(0) : z);
     }
     p->fast = VL > 1 && !vs32_any(bad) && !(inside && a->away);
@@ -140,11 +147,12 @@ static PQK_NOINLINE void affine_prepare(struct affine_prepared *p, const struct 
 static PQK_INLINE struct affine_consts affine_of_row(const struct affine_prepared *p, size_t i)
 {
     const struct affine_lanes *from = &p->at[i / VL];
+    const struct affine_more_lanes *more = &p->more[i / VL];
     const size_t lane = i % VL;
-    const struct affine_consts k = {vf32_set1(from->s[lane]),     vf32_set1(from->h[lane]),
-                                    vf32_set1(from->l[lane]),     vf32_set1(from->lo[lane]),
-                                    vf32_set1(from->hi[lane]),    vf32_set1(from->fused[lane]),
-                                    vf32_set1(from->added[lane]), vs32_set1(from->z[lane])};
+    const struct affine_consts k = {vf32_set1(more->s[lane]),     vf32_set1(from->h[lane]),
+                                    vf32_set1(from->l[lane]),     vf32_set1(more->lo[lane]),
+                                    vf32_set1(from->hi[lane]),    vf32_set1(more->fused[lane]),
+                                    vf32_set1(more->added[lane]), vs32_set1(from->z[lane])};
     return k;
 }
 
@@ -152,9 +160,10 @@ static PQK_INLINE struct affine_consts affine_of_row(const struct affine_prepare
 static PQK_INLINE struct affine_consts affine_of_columns(const struct affine_prepared *p, size_t i)
 {
     const struct affine_lanes *from = &p->at[i / VL];
-    const struct affine_consts k = {vf32_load_f32(from->s),     vf32_load_f32(from->h),  vf32_load_f32(from->l),
-                                    vf32_load_f32(from->lo),    vf32_load_f32(from->hi), vf32_load_f32(from->fused),
-                                    vf32_load_f32(from->added), vs32_load(from->z)};
+    const struct affine_more_lanes *more = &p->more[i / VL];
+    const struct affine_consts k = {vf32_load_f32(more->s),     vf32_load_f32(from->h),  vf32_load_f32(from->l),
+                                    vf32_load_f32(more->lo),    vf32_load_f32(from->hi), vf32_load_f32(more->fused),
+                                    vf32_load_f32(more->added), vs32_load(from->z)};
     return k;
 }
 

@@ -85,9 +85,11 @@ static PQK_INLINE void quantize_run(const char *x, char *q, size_t n, const stru
     if (n) job->any(x, q, (int)n, at, job->c);
 }
 
-/* n columns of some rows, n a multiple of 4 VL: the constants of a block of columns stay in registers for all rows. */
+/* n columns of some rows, n a multiple of 4 VL: the constants of a block of columns stay in registers for all rows.
+ * `ahead` bytes further is what to fetch from memory meanwhile, or it is 0. */
 static PQK_INLINE void quantize_blocks_of_columns(const char *x, ptrdiff_t x_stride, char *q, ptrdiff_t q_stride,
-                                                  size_t rows, size_t n, const struct quantize_job *job)
+                                                  size_t rows, size_t n, ptrdiff_t ahead,
+                                                  const struct quantize_job *job)
 {
     for (size_t i = 0; i < n; i += 4 * VL) {
         struct affine_consts k[4];
@@ -95,7 +97,11 @@ static PQK_INLINE void quantize_blocks_of_columns(const char *x, ptrdiff_t x_str
         const char *from = x + i * (size_t)float_size(job->type);
         char *to = q + i * (size_t)kind_bits(job->kind) / 8;
         unrolled_for (int v = 0; v < 4; ++v) k[v] = affine_of_columns(job->c->p, i + (size_t)v * VL);
-        for (size_t r = 0; r < rows; ++r, from += x_stride, to += q_stride) quantize_block(from, to, ks, job);
+        for (size_t r = 0; r < rows; ++r, from += x_stride, to += q_stride) {
+            for (int line = 0; ahead && line < 4 * VL * float_size(job->type); line += 64)
+                pqk_fetch_ahead(from + ahead + line);
+            quantize_block(from, to, ks, job);
+        }
     }
 }
 
@@ -137,22 +143,26 @@ static PQK_INLINE void quantize_rows(const struct pqk_tile *t, size_t first, siz
     }
 }
 
-/* Rows are taken COLUMN_ROWS at a time, so that their parts of a page are read soon after one another. */
+/* Rows are taken COLUMN_ROWS at a time, so that their parts of a page are read soon after one another.  Where DRAM
+ * limits: one at a time if a row is no wider than the constants, because memory is read in order then; else
+ * STREAM_ROWS, while the same columns of the rows after them are fetched, which no CPU foresees. */
 static PQK_INLINE void quantize_columns(const struct pqk_tile *t, size_t first, size_t columns,
                                         const struct quantize_job *job)
 {
-    enum { COLUMN_ROWS = 16 };
+    enum { COLUMN_ROWS = 16, STREAM_ROWS = 8 };
     const size_t x_size = (size_t)float_size(job->type), q_bits = (size_t)kind_bits(job->kind);
-    const bool stream = PQK_CAN_STREAM && t->stream;
-    const size_t whole = columns / (4 * VL) * (4 * VL);
-    PQK_ALIGNED(64) char buffer[COLUMN_ROWS][AFFINE_COLUMNS * 2];
+    const bool stream = PQK_CAN_STREAM && t->stream, in_order = stream && columns == t->n;
+    const size_t whole = columns / (4 * VL) * (4 * VL), group = in_order ? 1 : stream ? STREAM_ROWS : COLUMN_ROWS;
+    PQK_ALIGNED(64) char buffer[STREAM_ROWS][AFFINE_COLUMNS * 2];
 
-    for (size_t r = 0; r < t->rows; r += COLUMN_ROWS) {
-        const size_t rows = t->rows - r < COLUMN_ROWS ? t->rows - r : COLUMN_ROWS;
+    for (size_t r = 0; r < t->rows; r += group) {
+        const size_t rows = t->rows - r < group ? t->rows - r : group;
+        const bool more = stream && !in_order && t->rows - r >= 2 * group;
         const char *x = t->data[0] + (ptrdiff_t)r * t->row_stride[0] + first * x_size;
         char *q = t->data[1] + (ptrdiff_t)r * t->row_stride[1] + first * q_bits / 8;
         quantize_blocks_of_columns(x, t->row_stride[0], stream ? buffer[0] : q,
-                                   stream ? (ptrdiff_t)sizeof buffer[0] : t->row_stride[1], rows, whole, job);
+                                   stream ? (ptrdiff_t)sizeof buffer[0] : t->row_stride[1], rows, whole,
+                                   more ? (ptrdiff_t)group * t->row_stride[0] : 0, job);
         for (size_t i = 0; stream && i < rows; ++i)
             pqk_stream_copy(q + (ptrdiff_t)i * t->row_stride[1], buffer[i], whole * q_bits / 8);
         for (size_t i = 0; whole < columns && i < rows; ++i)

@@ -1,4 +1,4 @@
-/* stream.h -- writes that go around the caches.
+/* stream.h -- writes that go around the caches, and reads ahead of use.
  *
  * A result that is larger than the last-level cache is made in a small buffer, then copied out with non-temporal
  * stores: no line of the output is read first.  One copy for every kernel; SSE2 is part of x86-64.
@@ -30,10 +30,14 @@ static inline void pqk_stream_copy(char *to, const char *from, size_t bytes)
     memcpy(to + i, from + i, bytes - i);
 }
 static inline void pqk_stream_end(void) { _mm_sfence(); }
+
+/* Asks for the cache line at p, inside an array, to be in the second-level cache soon. */
+static inline void pqk_fetch_ahead(const char *p) { _mm_prefetch(p, _MM_HINT_T1); }
 #else
 enum { PQK_CAN_STREAM = 0 };
 static inline void pqk_stream_copy(char *to, const char *from, size_t bytes) { memcpy(to, from, bytes); }
 static inline void pqk_stream_end(void) {}
+static inline void pqk_fetch_ahead(const char *p) { (void)p; }
 #endif
 
 /* How many elements of `bits` bits to make next, `left` of them being left: whole cache lines of the output, so
