@@ -292,6 +292,8 @@ static PQK_INLINE void fake_quantize_band(const struct pqk_tile *t, const struct
     struct affine_prepared p;
     const bool inside = a->quotient == PQK_FUSED || a->quotient == PQK_MULTIPLY_ADD;
     const struct fake_quantize_job fast = {type, masked, AFFINE_EVEN, false, a, &p};
+    const struct fake_quantize_job product = {type, masked, AFFINE_ADDED, false, a, &p}; /* of -0: x times r alone */
+    const bool multiply = type == PQK_F32 && a->quotient == PQK_MULTIPLY;
     const bool by_column = t->param_col != 0, one = !by_column && t->param_row == 0;
     const size_t total = by_column ? t->n : t->rows;
     const size_t step = one ? total : by_column ? AFFINE_COLUMNS : AFFINE_ROWS;
@@ -306,6 +308,8 @@ static PQK_INLINE void fake_quantize_band(const struct pqk_tile *t, const struct
             fake_quantize_general(t, i, count, &general);
         else if (by_column)
             fake_quantize_columns(t, i, count, &fast);
+        else if (multiply)
+            fake_quantize_rows(t, i, count, &product);
         else
             fake_quantize_rows(t, i, count, &fast);
     }
