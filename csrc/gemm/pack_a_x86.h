@@ -85,6 +85,9 @@ static PQK_INLINE void pack_a_rows(const uint8_t *a, ptrdiff_t row_stride, int m
 
     size_t p = 0;
     for (; p + block <= k; p += block, to += 4 * step) {
+        /* The next rows: each line of each of four rows once.  Rows are too short for the hardware to see it coming. */
+        const ptrdiff_t ahead = width + (ptrdiff_t)(p / block % 4);
+        _mm_prefetch((const char *)a + ahead * row_stride + (ptrdiff_t)(p & ~(size_t)63), _MM_HINT_T0);
         unrolled_for (int i = 0; i < width; ++i) {
             if (i >= m) continue;
             x[i] = pack_a_steps(pack_a_load(a + i * row_stride + (ptrdiff_t)p, wide), flips, wide);

@@ -48,7 +48,11 @@ static PQK_INLINE void tile(int mr, int sets, size_t kb, const uint8_t *a, const
     unrolled_for (int r = 0; r < mr * NV * sets; ++r) acc_s32x16[r] = _mm512_setzero_si512();
 
     if (sets == 1) {
-        for (; kb; --kb, a += mr * KR, b += STEP) step(acc_s32x16, a, b, mr);
+        for (; kb; --kb, a += mr * KR, b += STEP) {
+            _mm_prefetch((const char *)b + AHEAD, _MM_HINT_T0);
+            _mm_prefetch((const char *)b + AHEAD + 64, _MM_HINT_T0);
+            step(acc_s32x16, a, b, mr);
+        }
     } else {
         for (; kb >= (size_t)sets; kb -= (size_t)sets, a += sets * mr * KR, b += sets * STEP) {
             unrolled_for (int s = 0; s < sets; ++s) {
