@@ -112,10 +112,13 @@ bool pqk_gemm_packed_fits(const struct pqk_packed *packed, const struct pqk_gemm
 int pqk_gemm_threads(int64_t m, int64_t n, int64_t k)
 {
     /* Few rows take as long as the bytes of B, about those of three. */
-    const double work = (double)n * (double)k * (double)(m < 3 ? 3 : m), tasks = work / (4 * TASK_WORK);
+    size_t work; /* in integers: floating point would leave its flags in the caller's environment */
+    if (!pqk_mul_size((size_t)n, (size_t)k, &work) || !pqk_mul_size(work, (size_t)(m < 3 ? 3 : m), &work))
+        work = SIZE_MAX;
+    const size_t tasks = work / (4 * (size_t)TASK_WORK);
     if (tasks < 2) return 1;
     const int threads = pqk_get_num_threads();
-    return tasks < threads ? (int)tasks : threads;
+    return tasks < (size_t)threads ? (int)tasks : threads;
 }
 
 /* One chunk of rows times one chunk of columns. */
