@@ -6,6 +6,7 @@
  */
 #ifndef PQK_KERNELS_H
 #define PQK_KERNELS_H
+#include "convert/convert.h"
 #include "dequantize/dequantize.h"
 #include "fake_quantize/fake_quantize.h"
 #include "gemm/epilogue.h"
@@ -17,6 +18,7 @@
 #define PQK_SLOT_QUANTIZE(in, out)        PQK_SLOT(quantize_##in##_##out, pqk_quantize_fn)
 #define PQK_SLOT_DEQUANTIZE(in, out)      PQK_SLOT(dequantize_##in##_##out, pqk_dequantize_fn)
 #define PQK_SLOT_FAKE_QUANTIZE(type, out) PQK_SLOT(fake_quantize_##type##_##out, pqk_fake_quantize_fn)
+#define PQK_SLOT_CONVERT(from, to)        PQK_SLOT(cast_##from##_##to, pqk_convert_fn)
 #define PQK_SLOT_OBSERVE(type)            PQK_SLOT(observe_##type, pqk_observe_fn)
 #define PQK_SLOT_REQUANTIZE(out)          PQK_SLOT(requantize_s32_##out, pqk_requantize_fn)
 #define PQK_SLOT_EPILOGUE(product)        PQK_SLOT(epilogue_##product, pqk_gemm_epilogue_kernels)
@@ -29,8 +31,14 @@
     PQK_DEQUANTIZE_ALL(PQK_SLOT_DEQUANTIZE)       \
     PQK_FAKE_QUANTIZE_ALL(PQK_SLOT_FAKE_QUANTIZE) \
     PQK_OBSERVE_ALL(PQK_SLOT_OBSERVE)             \
+    PQK_CONVERT_ALL(PQK_SLOT_CONVERT)             \
     PQK_REQUANTIZE_ALL(PQK_SLOT_REQUANTIZE)       \
     PQK_GEMM_EPILOGUE_ALL(PQK_SLOT_EPILOGUE)
+
+/* Casts of narrow floats, which a layer with byte permutations does by table. */
+#define PQK_NARROW_CAST_OPS              \
+    PQK_CONVERT_NARROW(PQK_SLOT_CONVERT) \
+    PQK_CONVERT_WIDEN(PQK_SLOT_CONVERT)
 
 /* Micro-kernels, by hand for each layer that multiplies differently. */
 #define PQK_PRODUCT_OPS PQK_GEMM_ALL(PQK_SLOT_GEMM)

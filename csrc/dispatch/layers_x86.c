@@ -14,6 +14,9 @@ PQK_ALL_OPS
 #define PQK_SLOT(op, type) extern type pqk_##op##_avxvnni, pqk_##op##_avx512vnni;
 PQK_PRODUCT_OPS
 #undef PQK_SLOT
+#define PQK_SLOT(op, type) extern type pqk_##op##_avx512vbmi;
+PQK_NARROW_CAST_OPS
+#undef PQK_SLOT
 
 static const struct pqk_kernels scalar = {
 #define PQK_SLOT(op, type) .op = &pqk_##op##_scalar,
@@ -35,17 +38,24 @@ static const struct pqk_kernels avx512 = {
     PQK_ALL_OPS
 #undef PQK_SLOT
 };
+
 static const struct pqk_kernels avx512vnni = {
 #define PQK_SLOT(op, type) .op = &pqk_##op##_avx512vnni,
     PQK_PRODUCT_OPS
 #undef PQK_SLOT
 };
+static const struct pqk_kernels avx512vbmi = {
+#define PQK_SLOT(op, type) .op = &pqk_##op##_avx512vbmi,
+    PQK_NARROW_CAST_OPS
+#undef PQK_SLOT
+};
 
 const struct pqk_layer pqk_layers[] = {
-    {"scalar",     0,                                      &scalar    },
-    {"avx2",       PQK_AVX2,                               &avx2      },
-    {"avxvnni",    PQK_AVX2 | PQK_AVXVNNI,                 &avxvnni   },
-    {"avx512",     PQK_AVX2 | PQK_AVX512,                  &avx512    },
-    {"avx512vnni", PQK_AVX2 | PQK_AVX512 | PQK_AVX512VNNI, &avx512vnni},
+    {"scalar",     0,                                                       &scalar    },
+    {"avx2",       PQK_AVX2,                                                &avx2      },
+    {"avxvnni",    PQK_AVX2 | PQK_AVXVNNI,                                  &avxvnni   },
+    {"avx512",     PQK_AVX2 | PQK_AVX512,                                   &avx512    },
+    {"avx512vnni", PQK_AVX2 | PQK_AVX512 | PQK_AVX512VNNI,                  &avx512vnni},
+    {"avx512vbmi", PQK_AVX2 | PQK_AVX512 | PQK_AVX512VNNI | PQK_AVX512VBMI, &avx512vbmi},
 };
 const int pqk_layer_count = sizeof pqk_layers / sizeof pqk_layers[0];

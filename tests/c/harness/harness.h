@@ -47,7 +47,7 @@ enum { MOST_ELEMENTS = (1 << 16) + 64, MOST_ROWS = 200 };
 struct word {
     const char *text;
     int types;
-    pqk_type type[4];
+    pqk_type type[14];
 };
 /* The words of `kernel` after `operation` and '_'; ends the program where the name does not have that many. */
 void words_of_kernel(const char *kernel, const char *operation, const struct word *words[2], int count);
@@ -132,15 +132,22 @@ void fill_floats(struct affine_case *c);
 /* ---- fake_quantize.c */
 void choose_fake_quantize_range(struct rng *rng, struct pqk_affine *affine);
 
+/* ---- convert.c */
+void choose_cast(struct rng *rng, pqk_type from, pqk_type to, struct pqk_convert *c);
+/* Element i of a row of a wide type: numbers of the target's range, its ends and ties. */
+void put_cast_input(struct rng *rng, char *row, size_t i, pqk_type type, const struct pqk_float_format *target);
+
 /* ---- a tester for each kind of kernel in kernels.h, named after the type of its function */
 void test_pqk_quantize_fn(struct harness *h, pqk_quantize_fn *kernel, pqk_quantize_fn *reference);
 void test_pqk_dequantize_fn(struct harness *h, pqk_dequantize_fn *kernel, pqk_dequantize_fn *reference);
 void test_pqk_fake_quantize_fn(struct harness *h, pqk_fake_quantize_fn *kernel, pqk_fake_quantize_fn *reference);
+void test_pqk_convert_fn(struct harness *h, pqk_convert_fn *kernel, pqk_convert_fn *reference);
 void test_pqk_observe_fn(struct harness *h, pqk_observe_fn *kernel, pqk_observe_fn *reference);
 void test_pqk_requantize_fn(struct harness *h, pqk_requantize_fn *kernel, pqk_requantize_fn *reference);
 
 /* ---- test_oracle.c and entry_*.c; each adds to h->cases, h->elements, h->failures */
 void test_oracle(struct harness *h);
+void oracle_pqk_convert_fn(struct harness *h, pqk_convert_fn *kernel);       /* oracle_convert.c */
 void oracle_pqk_requantize_fn(struct harness *h, pqk_requantize_fn *kernel); /* requantize.c */
 void test_entries(struct harness *h);
 

@@ -1,0 +1,123 @@
+/* lanes_avx512.h -- lanes.h in 512 bits.  VRANGEPS limits magnitudes and keeps the sign, so that c, E and y carry it.
+ *
+ * From 32-bit to 16-bit lanes by VPERMT2W, which picks the low halves of two y and the high halves of two E in order.
+ * A file that defines PQK_HAS_VBMI before gets VPERMI2B for the way to bytes, and tables for the way back.
+ */
+#include "convert/lanes.h"
+
+enum { MIN_MAGNITUDE = 2, MAX_MAGNITUDE = 3 }; /* of VRANGEPS, with the sign of its first operand */
+
+struct narrow_lanes {
+    vf32 limit, least, factor;
+    __m512i low, high, sign; /* words to pick; the sign bit of a code, in 16-bit lanes */
+    __m128i exponent_shift, sign_shift;
+};
+static PQK_INLINE struct narrow_lanes narrow_lanes_of(const struct pqk_float_format *f, bool saturate)
+{
+    const struct narrow_numbers k = narrow_numbers_of(f, saturate);
+    const __m512i low = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28, 26, 24,
+                                         22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    return (struct narrow_lanes){.limit = _mm512_set1_ps(k.limit),
+                                 .least = _mm512_set1_ps(k.least),
+                                 .factor = _mm512_set1_ps(k.factor),
+                                 .low = low,
+                                 .high = _mm512_add_epi16(low, _mm512_set1_epi16(1)),
+                                 .sign = _mm512_set1_epi16((int16_t)(1 << pqk_sign_shift(f))),
+                                 .exponent_shift = _mm_cvtsi32_si128(k.exponent_shift),
+                                 .sign_shift = _mm_cvtsi32_si128(k.sign_from - pqk_sign_shift(f))};
+}
+
+/* 32 codes in 16-bit lanes, in order; above a code's bits there may be others. */
+static PQK_INLINE __m512i narrow_two(vf32 a, vf32 b, const struct narrow_lanes *k, bool fnuz)
+{
+    const __m512 exponent = _mm512_castsi512_ps(_mm512_set1_epi32((int32_t)0xff800000));
+    const vf32 ca = _mm512_range_ps(a, k->limit, MIN_MAGNITUDE), cb = _mm512_range_ps(b, k->limit, MIN_MAGNITUDE);
+    const vf32 ea = _mm512_range_ps(_mm512_and_ps(ca, exponent), k->least, MAX_MAGNITUDE);
+    const vf32 eb = _mm512_range_ps(_mm512_and_ps(cb, exponent), k->least, MAX_MAGNITUDE);
+    const vf32 ya = _mm512_fmadd_ps(ea, k->factor, ca), yb = _mm512_fmadd_ps(eb, k->factor, cb);
+    const __m512i y = _mm512_permutex2var_epi16(_mm512_castps_si512(ya), k->low, _mm512_castps_si512(yb));
+    const __m512i e = _mm512_permutex2var_epi16(_mm512_castps_si512(ea), k->high, _mm512_castps_si512(eb));
+    const __m512i code = _mm512_add_epi16(y, _mm512_srl_epi16(e, k->exponent_shift));
+    const __m512i sign = _mm512_srl_epi16(code, k->sign_shift);
+    /* sign where k->sign has its bit, else code */
+    if (!fnuz) return _mm512_ternarylogic_epi32(k->sign, sign, code, 0xca);
+    /* no negative zero; the magnitude 0x80, NaN, has no sign either: OR-ed, it is there already */
+    const __mmask32 some = _mm512_test_epi16_mask(code, _mm512_set1_epi16(0xff));
+    return _mm512_or_si512(code, _mm512_maskz_mov_epi16(some, _mm512_and_si512(sign, k->sign)));
+}
+
+static PQK_INLINE v8 words_to_bytes(__m512i a, __m512i b)
+{
+#if defined(PQK_HAS_VBMI)
+    const __m512i even =
+        _mm512_set_epi8(126, 124, 122, 120, 118, 116, 114, 112, 110, 108, 106, 104, 102, 100, 98, 96, 94, 92, 90, 88,
+                        86, 84, 82, 80, 78, 76, 74, 72, 70, 68, 66, 64, 62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40,
+                        38, 36, 34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    return _mm512_permutex2var_epi8(a, even, b);
+#else
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(a)), _mm512_cvtepi16_epi8(b), 1);
+#endif
+}
+
+static PQK_INLINE v8 narrow_block(const vf32 x[4], const struct narrow_lanes *k, bool fnuz)
+{
+    return words_to_bytes(narrow_two(x[0], x[1], k, fnuz), narrow_two(x[2], x[3], k, fnuz));
+}
+
+static PQK_INLINE bool any_nan(const vf32 x[4])
+{
+    const __mmask16 ab = _mm512_cmp_ps_mask(x[0], x[1], _CMP_UNORD_Q);
+    return (ab | _mm512_cmp_ps_mask(x[2], x[3], _CMP_UNORD_Q)) != 0;
+}
+
+struct widen_arithmetic {
+    __m128i shift, sign_shift;
+    __m512i mask, rebias, max, last;
+    vf32 least;
+};
+static PQK_INLINE struct widen_arithmetic widen_arithmetic_of(const struct pqk_float_format *f)
+{
+    const struct widen_numbers k = widen_numbers_of(f);
+    return (struct widen_arithmetic){.shift = _mm_cvtsi32_si128(k.shift),
+                                     .sign_shift = _mm_cvtsi32_si128(k.sign_shift),
+                                     .mask = _mm512_set1_epi32(k.mask),
+                                     .rebias = _mm512_set1_epi32(k.rebias),
+                                     .max = _mm512_set1_epi32(k.max),
+                                     .last = _mm512_set1_epi32(k.last),
+                                     .least = _mm512_set1_ps(k.least)};
+}
+static PQK_INLINE void widen_by_arithmetic(vf32 y[4], v8 codes, const struct widen_arithmetic *k, enum widen_top top)
+{
+    const __m512i doubled = _mm512_set1_epi32(1 << 23), nan = _mm512_set1_epi32(0x7fc00000);
+    unrolled_for (int v = 0; v < 4; ++v) {
+        const __m512i code = vs32_from_u8(codes, v), m = _mm512_and_si512(code, k->mask);
+        const __m512i p = _mm512_add_epi32(_mm512_sll_epi32(m, k->shift), k->rebias);
+        const vf32 q = _mm512_sub_ps(_mm512_castsi512_ps(_mm512_add_epi32(p, doubled)), k->least);
+        __m512i value = _mm512_castps_si512(_mm512_min_ps(_mm512_castsi512_ps(p), q));
+        if (top == TOP_SPECIAL) {
+            value = _mm512_mask_mov_epi32(value, _mm512_cmpgt_epi32_mask(m, k->max), _mm512_set1_epi32(0x7f800000));
+            value = _mm512_mask_mov_epi32(value, _mm512_cmpgt_epi32_mask(m, k->last), nan);
+        }
+        if (top == TOP_FNUZ)
+            value = _mm512_mask_mov_epi32(value, _mm512_cmpeq_epi32_mask(code, _mm512_set1_epi32(0x80)), nan);
+        const __m512i sign = _mm512_sll_epi32(code, k->sign_shift);
+        y[v] = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_set1_epi32(INT32_MIN), sign, value, 0xca));
+    }
+}
+
+#if defined(PQK_HAS_VBMI)
+#include "convert/lanes_avx512vbmi.h"
+#else
+struct widen_lanes {
+    struct widen_arithmetic a;
+};
+static PQK_INLINE struct widen_lanes widen_lanes_of(const struct pqk_float_format *f, pqk_type type)
+{
+    (void)type;
+    return (struct widen_lanes){widen_arithmetic_of(f)};
+}
+static PQK_INLINE void widen_block(vf32 y[4], v8 codes, const struct widen_lanes *k, enum widen_top top)
+{
+    widen_by_arithmetic(y, codes, &k->a, top);
+}
+#endif
