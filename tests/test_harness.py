@@ -23,7 +23,7 @@ pytestmark = [
 def build(name: str, sources: list[Path], folder: Path) -> Path:
     """Compile the library with these sources; the objects of the library are shared by all programs."""
     program = folder / name
-    line = [sys.executable, str(BUILD), "-o", str(program), *map(str, sources)]
+    line = [sys.executable, str(BUILD), "-D", "PQK_TESTING", "-o", str(program), *map(str, sources)]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning:" not in done.stderr, done.stderr
@@ -84,3 +84,8 @@ def test_an_unknown_layer_is_an_error(harness: Path) -> None:
 def test_program(name: str, tmp_path: Path) -> None:
     program = build(name, [ROOT / "tests" / "c" / f"{name}.c"], tmp_path)
     assert " 0 failures" in run(program, *(["--quick"] if name == "test_division" else []))
+
+
+@pytest.mark.parametrize("name", ["test_failing_memory", "test_growth", "test_memory", "test_thread_count"])
+def test_program_that_counts_nothing(name: str, tmp_path: Path) -> None:
+    assert "FAILED" not in run(build(name, [ROOT / "tests" / "c" / f"{name}.c"], tmp_path))
