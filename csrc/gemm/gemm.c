@@ -137,7 +137,9 @@ static void stack_rows(struct batch *batch, struct pqk_gemm_job *job)
     while (batch->axes) {
         const int d = batch->axes - 1;
         const int64_t rows = job->row_end;
-        if (batch->b[d] || batch->a[d] != rows * job->a_row || batch->c[d] != rows * job->c_row) return;
+        if (batch->shape[d] > 1 &&
+            (batch->b[d] || batch->a[d] != rows * job->a_row || batch->c[d] != rows * job->c_row))
+            return;
         job->row_end *= batch->shape[d];
         batch->count /= batch->shape[d];
         --batch->axes;
@@ -174,17 +176,17 @@ static void multiply_part(void *context, size_t part)
     for (int64_t i = begin; i < end; ++i) multiply_one(run, i, run->scratch + part * run->scratch_bytes);
 }
 
-static pqk_status multiply_batch(struct pqk_gemm_job *job, const struct batch *batch)
+static pqk_status multiply_batch(struct pqk_gemm_job *job, const struct batch *batch, bool alone)
 {
     const int64_t m = job->row_end - job->row, n = job->column_end - job->column;
     struct batch_run run = {.job = job, .batch = batch, .parts = 1};
-    if (batch->count > 1) {
+    if (batch->count > 1 && !alone) {
         /* As many threads as all of the batch is worth; they share matrices only where there are few. */
         const double rows = (double)m * (double)batch->count;
         const int threads = pqk_gemm_threads(rows < 1e15 ? (int64_t)rows : (int64_t)1e15, n, job->cut.k);
         if (batch->count >= 4 * (int64_t)threads && threads > 1) run.parts = 4 * (int64_t)threads;
     }
-    job->threads = run.parts > 1 ? 1 : pqk_gemm_threads(m, n, job->cut.k);
+    job->threads = alone || run.parts > 1 ? 1 : pqk_gemm_threads(m, n, job->cut.k);
 
     size_t all;
     if (!pqk_gemm_scratch(job, &run.scratch_bytes)) return PQK_ERROR_MEMORY;
@@ -276,5 +278,5 @@ pqk_status pqk_matmul(const pqk_array *a, const pqk_array *b, const pqk_packed *
         batch.c[d] = stride_of(c, d);
     }
     if (!range && same_for_all_rows(e)) stack_rows(&batch, &job);
-    return multiply_batch(&job, &batch);
+    return multiply_batch(&job, &batch, range != NULL);
 }
