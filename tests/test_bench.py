@@ -69,6 +69,16 @@ class TestRoofline:
             _native.roofline(32, 8, 0, x, out, None, 1024, way, 1)
 
 
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_peak_counts_what_every_thread_does(layer):
+    with qk.cpu.use(layer):
+        with qk.thread_limit(1):
+            one = _native.roofline_dot(1)
+            assert _native.roofline_dot(50) == 50 * one > 0
+        with qk.thread_limit(3):
+            assert _native.roofline_dot(10) == 30 * one
+
+
 class TestRows:
     @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
     def test_ours_writes_where_the_bound_writes(self, row):

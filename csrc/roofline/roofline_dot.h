@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PQK_ROOFLINE_DOT_SUMS = 1024 }; /* bytes that a run may store: all its registers */
+enum { PQK_ROOFLINE_DOT_SUMS = 2048 }; /* bytes that a run may store: all its registers */
 
 /* `steps` times through all registers of one thread; returns the multiplications and additions of one step, each
  * counted.  sums has room for PQK_ROOFLINE_DOT_SUMS bytes. */

@@ -11,6 +11,7 @@ extern pqk_roofline_dot_fn PQK_NAME(roofline_dot);
 int PQK_NAME(roofline_dot)(size_t steps, void *sums)
 {
     enum { SIZE = sizeof(reg) };
+    _Static_assert(REGISTERS * SIZE <= PQK_ROOFLINE_DOT_SUMS, "the caller has less room");
     char *p = sums;
     reg sum[REGISTERS];
     const reg b = reg_load(p);

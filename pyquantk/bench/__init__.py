@@ -19,6 +19,7 @@ ROW_MODULES = (
     "pyquantk.bench.affine",
     "pyquantk.bench.requantization",
     "pyquantk.bench.statistics",
+    "pyquantk.bench.gemm",
     "pyquantk.bench.overhead",
 )
 
@@ -29,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rows", metavar="PATTERN", help="rows whose name contains this, or matches it as a shell pattern"
+    )
+    parser.add_argument(
+        "--shapes",
+        action="store_true",
+        help="int8 products of the shapes of real networks instead, with the mean and the worst ratio to the best peer",
     )
     parser.add_argument("--sizes", type=_list_of(parse_size), metavar="N,...", help="elements, default 16K,1M,16M")
     parser.add_argument("--threads", type=_list_of(_positive), metavar="N,...", help="default 1 and 2, as CPUs allow")

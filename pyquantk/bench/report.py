@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from .session import Result
 
-__all__ = ["as_json", "header", "markdown", "size_text", "text"]
+__all__ = ["as_json", "header", "markdown", "ratios", "size_text", "text"]
 
 
 def header(layers: Sequence[str], found: Mapping[str, ModuleType], seconds: float) -> dict[str, Any]:
@@ -132,6 +133,23 @@ def markdown(head: Mapping[str, Any], results: Sequence[Result], names: Sequence
     rule = [":--" if i in _LEFT else "--:" for i in range(len(titles))]
     table = ["| " + " | ".join(line) + " |" for line in [titles, rule, *_lines(results, used)]]
     return "\n".join([*(f"{line}  " for line in _header_lines(head)), "", *table, "", " ".join(_NOTES)])
+
+
+def ratios(results: Sequence[Result]) -> list[str]:
+    """For each layer and number of threads, ours against the best peer over all rows: geometric mean and worst."""
+    found: dict[tuple[str, int], list[tuple[float, str]]] = {}
+    for result in results:
+        for layer in result.ours if result.peers else ():
+            x = values_of(result, layer)["x"]
+            found.setdefault((layer, result.threads), []).append((x, result.row.name))
+    lines = []
+    for (layer, threads), seen in found.items():
+        mean, worst = math.exp(sum(math.log(x) for x, _ in seen) / len(seen)), min(seen)
+        lines.append(
+            f"{layer}, {threads} threads: {mean:.2f} times the best peer in the geometric mean of {len(seen)} rows, "
+            f"worst {worst[0]:.2f} ({worst[1]})"
+        )
+    return lines
 
 
 def as_json(head: Mapping[str, Any], results: Sequence[Result]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 from pyquantk import _native, cpu, get_num_threads, set_num_threads
 
 from . import ROW_MODULES, peers, report
+from .gemm import shape_rows
 from .row import Row
 from .timing import Budget, Contender, calls, pinned, race
 
@@ -47,7 +48,7 @@ class Result:
 def main(args: argparse.Namespace) -> int:
     """The command: measures, prints what is finished even when it is interrupted."""
     start = perf_counter()
-    rows = _selected(args.rows)
+    rows = _selected(args.rows, shape_rows() if args.shapes else None)
     layers = _layers(args.layers)
     threads = args.threads or _thread_counts(args.quick)
     found = peers.installed(args.vs)
@@ -55,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
         (row, size, n)
         for row in rows
         for size in row.sizes or args.sizes or (_QUICK_SIZES if args.quick else _SIZES)
-        for n in (threads if row.sizes is None else threads[:1])
+        for n in (threads[:1] if row.unit == "us" else threads)
     ]
     results: list[Result] = []
     interrupted = False
@@ -71,6 +72,8 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps(report.as_json(header, results), indent=2))
     else:
         print((report.markdown if args.markdown else report.text)(header, results, list(found)))
+        if args.shapes:
+            print("\n".join(report.ratios(results)))
     if interrupted:
         raise KeyboardInterrupt
     return 0
@@ -147,8 +150,8 @@ def _on_layer(layer: str, run: Callable[[int], float]) -> Callable[[int], float]
     return switched
 
 
-def _selected(pattern: str | None) -> list[Row]:
-    rows = [row for module in ROW_MODULES for row in importlib.import_module(module).ROWS]
+def _selected(pattern: str | None, among: Sequence[Row] | None) -> list[Row]:
+    rows = list(among or [row for module in ROW_MODULES for row in importlib.import_module(module).ROWS])
     if pattern is None:
         return rows
     chosen = [row for row in rows if pattern in row.name or fnmatch.fnmatchcase(row.name, pattern)]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["BFLOAT16", "FLOAT", "FLOAT16", "INT4", "INT8", "UINT8", "Tensor", "one_node_model"]
+__all__ = ["BFLOAT16", "FLOAT", "FLOAT16", "INT4", "INT8", "INT32", "UINT8", "Tensor", "one_node_model"]
 
 # TensorProto.DataType
-FLOAT, UINT8, INT8, FLOAT16, BFLOAT16, INT4 = 1, 2, 3, 10, 16, 22
+FLOAT, UINT8, INT8, INT32, FLOAT16, BFLOAT16, INT4 = 1, 2, 3, 6, 10, 16, 22
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,28 @@ def _initializer(tensor: Tensor) -> bytes:
 
 
 def one_node_model(
-    operator: str, inputs: Sequence[Tensor], output: Tensor, attributes: Mapping[str, int], *, opset: int
+    operator: str,
+    inputs: Sequence[Tensor],
+    output: Tensor,
+    attributes: Mapping[str, int],
+    *,
+    opset: int,
+    domain: str = "",
 ) -> bytes:
-    """A model that is `operator` on `inputs`; those with data are constants. Attributes are integers."""
+    """A model that is `operator` on `inputs`; those with data are constants. Attributes are integers.
+
+    `domain`: of an operator that is not ONNX's own, whose version is then 1.
+    """
     node = b"".join(_field(1, tensor.name) for tensor in inputs) + _field(2, output.name) + _field(4, operator)
     for name, value in attributes.items():
         node += _field(5, _field(1, name) + _field(3, value) + _field(20, 2))  # 2: AttributeProto.INT
+    if domain:
+        node += _field(7, domain)
     graph = _field(1, node) + _field(2, "row")
     graph += b"".join(_field(5, _initializer(tensor)) for tensor in inputs if tensor.data is not None)
     graph += b"".join(_field(11, _value_info(tensor)) for tensor in inputs if tensor.data is None)
     graph += _field(12, _value_info(output))
-    return _field(1, 10) + _field(7, graph) + _field(8, _field(2, opset))  # 1: IR version
+    opsets = _field(8, _field(2, opset))
+    if domain:
+        opsets += _field(8, _field(1, domain) + _field(2, 1))
+    return _field(1, 10) + _field(7, graph) + opsets  # 1: IR version

@@ -1,4 +1,4 @@
-"""onnxruntime: QuantizeLinear and DequantizeLinear, bound to arrays that exist before the clock starts."""
+"""onnxruntime: its quantizing and multiplying operators, bound to arrays that exist before the clock starts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..row import Call, Unsupported
-from .onnx_model import BFLOAT16, FLOAT, FLOAT16, INT4, INT8, UINT8, Tensor, one_node_model
+from .onnx_model import BFLOAT16, FLOAT, FLOAT16, INT4, INT8, INT32, UINT8, Tensor, one_node_model
 
-__all__ = ["NAME", "SHORT", "dequantize", "quantize", "set_threads"]
+__all__ = ["NAME", "SHORT", "dequantize", "linear", "matmul_integer", "quantize", "set_threads"]
 
 NAME, SHORT = "onnxruntime", "ort"
 _TYPES = {"float32": FLOAT, "float16": FLOAT16, "bfloat16": BFLOAT16, "int8": INT8, "uint8": UINT8, "int4": INT4}
@@ -48,15 +48,8 @@ def _bound_run(operator: str, case: Any, threads: int) -> Sequence[Call]:
     if case.block_size is not None:
         attributes["block_size"] = case.block_size
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     model = one_node_model(operator, inputs, output, attributes, opset=_OPSET)
-    try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own exception types, one for each status code
-        raise Unsupported(str(error)) from error
+    session = _session(model, threads)
     binding = session.io_binding()
     binding.bind_ortvalue_input("x", ort.OrtValue.ortvalue_from_numpy(case.x))
     if integer == "int4" and quantizes:
@@ -65,3 +58,51 @@ def _bound_run(operator: str, case: Any, threads: int) -> Sequence[Call]:
         target = ort.OrtValue.ortvalue_from_numpy(np.zeros_like(case.out))
     binding.bind_ortvalue_output("y", target)
     return [lambda: session.run_with_iobinding(binding)]
+
+
+def matmul_integer(case: Any, threads: int) -> Sequence[Call]:
+    (m, k), n = case.x.shape, case.b.shape[1]
+    inputs = [Tensor("a", INT8, (m, k)), Tensor("b", INT8, (k, n), case.b.tobytes())]
+    model = one_node_model("MatMulInteger", inputs, Tensor("y", INT32, (m, n)), {}, opset=_OPSET)
+    return _into_own_result(_session(model, threads), "a", case)
+
+
+def linear(case: Any, threads: int) -> Sequence[Call]:
+    """DynamicQuantizeMatMul: the range of all of x, which it quantizes to uint8."""
+    from pyquantk import choose_params
+
+    (m, k), n = case.x.shape, case.b.shape[1]
+    params = choose_params(case.b, "int8", axis=1)
+    bias = np.ones(n, np.float32)
+    inputs = [
+        Tensor("x", FLOAT, (m, k)),
+        Tensor("b", INT8, (k, n), params.quantize(case.b).tobytes()),
+        Tensor("scale", FLOAT, (n,), params.scale.tobytes()),
+        Tensor("zero_point", INT8, (n,), bytes(n)),
+        Tensor("bias", FLOAT, (n,), bias.tobytes()),
+    ]
+    output = Tensor("y", FLOAT, (m, n))
+    model = one_node_model("DynamicQuantizeMatMul", inputs, output, {}, opset=_OPSET, domain="com.microsoft")
+    return _into_own_result(_session(model, threads), "x", case)
+
+
+def _into_own_result(session: Any, name: str, case: Any) -> Sequence[Call]:
+    import onnxruntime as ort
+
+    binding = session.io_binding()
+    binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(case.x))
+    binding.bind_ortvalue_output("y", ort.OrtValue.ortvalue_from_numpy(np.zeros_like(case.out)))
+    return [lambda: session.run_with_iobinding(binding)]
+
+
+def _session(model: bytes, threads: int) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own exception types, one for each status code
+        raise Unsupported(str(error)) from error

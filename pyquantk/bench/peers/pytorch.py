@@ -17,6 +17,8 @@ __all__ = [
     "dequantize",
     "fake_quantize",
     "fake_quantize_with_mask",
+    "int_mm",
+    "linear",
     "quantize",
     "set_threads",
 ]
@@ -103,3 +105,27 @@ def aminmax(case: Any, threads: int) -> Sequence[Call]:
 
     x, out = _tensor(case.x), (torch.empty(()), torch.empty(()))
     return [lambda: torch.aminmax(x, out=out)]
+
+
+def int_mm(case: Any, threads: int) -> Sequence[Call]:
+    import torch
+
+    a, b, out = _tensor(case.x), _tensor(case.b), torch.zeros(case.out.shape, dtype=torch.int32)
+    turned = b.t().contiguous().t()  # as weights lie
+    return [lambda: torch._int_mm(a, b, out=out), lambda: torch._int_mm(a, turned, out=out)]
+
+
+def linear(case: Any, threads: int) -> Sequence[Call]:
+    """The dynamic linear layer of torch.ao: the range of all of x, which it quantizes to uint8."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        k, n = case.b.shape
+        dense = torch.nn.Linear(k, n)
+        with torch.no_grad():
+            dense.weight.copy_(_tensor(case.b).t())
+            dense.bias.fill_(1.0)
+        layer = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(dense), {torch.nn.Linear})[0]
+    x = _tensor(case.x)
+    return [lambda: layer(x)]
