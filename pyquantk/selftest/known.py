@@ -58,6 +58,18 @@ def wrong_answers() -> list[str]:
     expect("requantize(acc, 0.25)", qk.requantize(acc, 0.25), [2, 2, -2, -2, 127])
     expect("requantize(acc, quarter)", qk.requantize(acc, quarter), [2, 3, -1, -2, 127])
     expect("requantize(acc, quarter, 'double')", qk.requantize(acc, quarter, rounding="double"), [2, 3, -2, -3, 127])
+    # 3 * 255 * -128 with every sign mix's extremes: an instruction that saturates at 16 bits gives something else.
+    low, high = np.full((1, 3), -128, np.int8), np.full((3, 1), 255, np.uint8)
+    expect("matmul([-128] * 3, [255] * 3)", qk.matmul(low, high), [[-97920]])
+    expect("matmul(..., b_zero_point=255)", qk.matmul(low, qk.pack(high, zero_point=255)), [[0]])
+    # -97920 * 0.5 * 2**-8 + 1.25 = -190; -97920 / 1024 = -95.625 rounds to -96.
+    scales = {"a_scale": 0.5, "b_scale": 2.0**-8}
+    expect("qmatmul(..., bias=[1.25])", qk.qmatmul(low, high, bias=[1.25], **scales), [[-190.0]])
+    expect("qmatmul(..., 'relu')", qk.qmatmul(low, high, activation="relu", **scales), [[0.0]])
+    expect("qmatmul(..., 'int8')", qk.qmatmul(low, high, dtype="int8", out_scale=2.0, **scales), [[-96]])
+    # absmax 254 gives the step 2, and -1 / 2 is a tie that goes to 0: 127 * 2 * 1 + 0.5.
+    layer = qk.QuantizedLinear(np.array([[1.0, 1.0]], np.float32), [0.5])
+    expect("QuantizedLinear([[1, 1]], [0.5])([[254, -1]])", layer(np.array([[254.0, -1.0]], np.float32)), [[254.5]])
     seen = qk.observe(np.array([3.0, np.nan, -np.inf, -2.0], np.float32))
     expect(
         "observe([3, nan, -inf, -2])", [seen.min, seen.max, seen.nan_count, seen.inf_count], [-np.inf, 3.0, 1.0, 1.0]
