@@ -12,6 +12,7 @@ from pathlib import Path as _Path
 from . import cpu, parallel
 from .affine import dequantize, fake_quantize, quantize
 from .calibration import Statistics, observe
+from .casts import cast
 from .gemm import PackedMatrix, matmul, pack, qmatmul
 from .linear import QuantizedLinear
 from .parallel import get_num_threads, set_num_threads, thread_limit
@@ -24,6 +25,7 @@ __all__ = [
     "QuantParams",
     "QuantizedLinear",
     "Statistics",
+    "cast",
     "choose_params",
     "cpu",
     "dequantize",

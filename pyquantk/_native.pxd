@@ -3,7 +3,7 @@
 #     from pyquantk._native cimport pqk_array, pqk_params, PQK_ONNX
 #
 # declares the types; link against the functions through pyquantk.get_include() and your own build.
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cdef extern from "pyquantk.h" nogil:
     ctypedef enum pqk_status:
@@ -38,6 +38,20 @@ cdef extern from "pyquantk.h" nogil:
         PQK_U4X2
         PQK_S2X4
         PQK_U2X4
+        PQK_E4M3FN
+        PQK_E5M2
+        PQK_E4M3FNUZ
+        PQK_E5M2FNUZ
+        PQK_E4M3B11FNUZ
+        PQK_E4M3
+        PQK_E3M4
+        PQK_E2M3FN
+        PQK_E3M2FN
+        PQK_E2M1FN
+        PQK_E8M0FNU
+        PQK_E2M3FNX4
+        PQK_E3M2FNX4
+        PQK_E2M1FNX2
 
     ctypedef enum pqk_convention:
         PQK_ONNX
@@ -159,7 +173,6 @@ cdef extern from "pyquantk.h" nogil:
     ctypedef enum pqk_linear_mode:
         PQK_LINEAR_DYNAMIC
         PQK_LINEAR_STATIC
-        PQK_LINEAR_NONE
 
     ctypedef struct pqk_linear_input:
         pqk_linear_mode mode
@@ -176,6 +189,21 @@ cdef extern from "pyquantk.h" nogil:
     pqk_status pqk_linear(const pqk_array *x, const pqk_linear_input *input, const pqk_packed *w,
                           const pqk_epilogue *epilogue, const pqk_array *y, const pqk_range *range)
 
+    ctypedef enum pqk_rounding:
+        PQK_NEAREST_EVEN
+        PQK_NEAREST_AWAY
+        PQK_TOWARD_ZERO
+        PQK_UP
+        PQK_DOWN
+        PQK_STOCHASTIC
+
+    ctypedef struct pqk_cast_options:
+        pqk_rounding rounding
+        int saturate
+        uint64_t seed
+
+    pqk_status pqk_cast(const pqk_array *x, const pqk_cast_options *options, const pqk_array *y,
+                        const pqk_exec *exec)
     const char *pqk_layer_name(int layer)
     int pqk_layer_supported(int layer)
     int pqk_active_layer()

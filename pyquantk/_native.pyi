@@ -9,6 +9,7 @@ _Sizes = Sequence[int]
 _T = TypeVar("_T")
 
 CONVENTIONS: dict[str, int]
+ROUNDINGS: dict[str, int]
 TORCH_DECOMPOSED_GROUP: int
 
 def quantize(
@@ -138,6 +139,17 @@ class Linear:
     def plain(self, x: object, out: object) -> _Array | None: ...
     def into(self, x: _Array, y: _Array) -> None: ...
 
+def cast(
+    x: _Array,
+    packed_x: np.dtype[Any] | None,
+    y: _Array,
+    packed_y: np.dtype[Any] | None,
+    shape: _Sizes,
+    rounding: int,
+    saturate: bool,
+    seed: int,
+) -> None: ...
+def cast_plain(x: object, out: object, saturate: bool) -> bool: ...
 def in_float_environment(function: Callable[[], _T]) -> _T: ...
 def layers() -> list[tuple[str, bool]]: ...
 def active_layer() -> str: ...

@@ -309,6 +309,7 @@ def build_info():
 # --- the other parts of this module, one subject each -----------------------------------------------------------
 
 include "_native_plain.pxi"
+include "_native_casts.pxi"
 include "_native_gemm.pxi"
 include "_native_requantize.pxi"
 include "_native_bench.pxi"

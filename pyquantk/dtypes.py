@@ -7,7 +7,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-__all__ = ["FLOATS", "INTEGERS", "PACKED_BITS", "dtype_named", "integer_range"]
+__all__ = ["FLOATS", "INTEGERS", "NARROW_FLOATS", "PACKED_BITS", "PACKED_FLOAT_BITS", "dtype_named", "integer_range"]
 
 bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
 
@@ -32,6 +32,32 @@ PACKED_BITS: dict[np.dtype[Any], int] = {
     np.dtype(ml_dtypes.uint4): 4,
     np.dtype(ml_dtypes.int2): 2,
     np.dtype(ml_dtypes.uint2): 2,
+}
+
+
+#: The float types of 8 bits and fewer.
+NARROW_FLOATS: tuple[np.dtype[Any], ...] = tuple(
+    np.dtype(t)
+    for t in (
+        ml_dtypes.float8_e4m3fn,
+        ml_dtypes.float8_e5m2,
+        ml_dtypes.float8_e4m3fnuz,
+        ml_dtypes.float8_e5m2fnuz,
+        ml_dtypes.float8_e4m3b11fnuz,
+        ml_dtypes.float8_e4m3,
+        ml_dtypes.float8_e3m4,
+        ml_dtypes.float6_e2m3fn,
+        ml_dtypes.float6_e3m2fn,
+        ml_dtypes.float4_e2m1fn,
+        ml_dtypes.float8_e8m0fnu,
+    )
+)
+
+#: Those of them that can be packed, and how many bits each takes then.
+PACKED_FLOAT_BITS: dict[np.dtype[Any], int] = {
+    np.dtype(ml_dtypes.float6_e2m3fn): 6,
+    np.dtype(ml_dtypes.float6_e3m2fn): 6,
+    np.dtype(ml_dtypes.float4_e2m1fn): 4,
 }
 
 
