@@ -11,6 +11,7 @@
 #include "fake_quantize/fake_quantize.h"
 #include "gemm/epilogue.h"
 #include "gemm/gemm.h"
+#include "gemm_float/gemm_float.h"
 #include "observe/observe.h"
 #include "quantize/quantize.h"
 #include "requantize/requantize.h"
@@ -22,6 +23,7 @@
 #define PQK_SLOT_OBSERVE(type)            PQK_SLOT(observe_##type, pqk_observe_fn)
 #define PQK_SLOT_REQUANTIZE(out)          PQK_SLOT(requantize_s32_##out, pqk_requantize_fn)
 #define PQK_SLOT_EPILOGUE(product)        PQK_SLOT(epilogue_##product, pqk_gemm_epilogue_kernels)
+#define PQK_SLOT_GEMM_FLOAT(product)      PQK_SLOT(product, pqk_gemm_float_kernels)
 #define PQK_SLOT_GEMM(type)               PQK_SLOT(gemm_##type, pqk_gemm_kernels)
 
 /* What is one loop over the vocabulary, so that every layer with a vocabulary has it.  Define PQK_SLOT(op, type) first.
@@ -33,7 +35,8 @@
     PQK_OBSERVE_ALL(PQK_SLOT_OBSERVE)             \
     PQK_CONVERT_ALL(PQK_SLOT_CONVERT)             \
     PQK_REQUANTIZE_ALL(PQK_SLOT_REQUANTIZE)       \
-    PQK_GEMM_EPILOGUE_ALL(PQK_SLOT_EPILOGUE)
+    PQK_GEMM_EPILOGUE_ALL(PQK_SLOT_EPILOGUE)      \
+    PQK_GEMM_FLOAT_ALL(PQK_SLOT_GEMM_FLOAT)
 
 /* Casts of narrow floats, which a layer with byte permutations does by table. */
 #define PQK_NARROW_CAST_OPS              \

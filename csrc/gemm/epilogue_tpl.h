@@ -300,17 +300,21 @@ static PQK_INLINE void epilogue_integer(const struct pqk_epilogue_call *call, co
 
 /* ---- groups and curves, by way of float32 */
 
-/* y = fma(sum, a_scale, bias). */
+/* y = fma(sum, a_scale, bias), b_scale being in the sum; without groups it is a float product's sum, and is not. */
 static PQK_INLINE void epilogue_grouped(const struct pqk_epilogue_call *call, const struct pqk_epilogue_tile *t,
                                         float *y)
 {
+    const pqk_floats none = {NULL, 0};
     struct epilogue_rows rows;
     epilogue_row_scales(&rows, call, t);
     for (int j = 0; j < t->columns; j += VL) {
-        const vf32 bias = epilogue_floats(&call->e->bias, t->j + j, epilogue_lanes(t, j), 0.0f);
+        const int m = epilogue_lanes(t, j);
+        const vf32 bias = epilogue_floats(&call->e->bias, t->j + j, m, 0.0f);
+        const vf32 column = epilogue_floats(call->e->group_size ? &none : &call->e->b_scale, t->j + j, m, 1.0f);
         for (int r = 0; r < t->rows; ++r) {
             const int at = r * call->nr + j; /* nr is a multiple of VL: sum and y have these elements */
-            vf32_store_f32(y + at, vf32_fma(vf32_load_f32(t->sum + at), vf32_set1(rows.scale[r]), bias));
+            const vf32 scale = vf32_mul(vf32_set1(rows.scale[r]), column);
+            vf32_store_f32(y + at, vf32_fma(vf32_load_f32(t->sum + at), scale, bias));
         }
     }
 }

@@ -7,6 +7,7 @@
 #include "core/pool.h"
 #include "dispatch/dispatch.h"
 #include "gemm/driver.h"
+#include "tiles/tiles.h"
 
 /* Axes before the last two.  The innermost is last. */
 struct batch {
@@ -37,7 +38,7 @@ int pqk_gemm_type_size(pqk_type type)
 static ptrdiff_t stride_of(const pqk_array *array, int axis)
 {
     if (array->strides) return (ptrdiff_t)array->strides[axis];
-    ptrdiff_t stride = pqk_gemm_type_size(array->type);
+    ptrdiff_t stride = pqk_type_bits(array->type) / 8;
     for (int d = array->ndim - 1; d > axis; --d) stride *= (ptrdiff_t)array->shape[d];
     return stride;
 }
@@ -87,10 +88,10 @@ static void span(const pqk_array *a, uintptr_t *first, uintptr_t *end)
         else
             *end += (uintptr_t)far;
     }
-    *end += (uintptr_t)pqk_gemm_type_size(a->type);
+    *end += (uintptr_t)(pqk_type_bits(a->type) / 8);
 }
 
-static bool overlap(const pqk_array *a, const pqk_array *b)
+bool pqk_gemm_overlap(const pqk_array *a, const pqk_array *b)
 {
     uintptr_t a_first, a_end, b_first, b_end;
     span(a, &a_first, &a_end);
@@ -120,7 +121,7 @@ pqk_status pqk_gemm_check_shapes(const pqk_array *a, const pqk_array *b, const p
 
     for (int d = 0; d < c->ndim; ++d) /* several elements of c in one place */
         if (c->shape[d] > 1 && stride_of(c, d) == 0 && !is_empty(c)) return PQK_ERROR_OVERLAP;
-    return overlap(a, c) || (b && overlap(b, c)) ? PQK_ERROR_OVERLAP : PQK_OK;
+    return pqk_gemm_overlap(a, c) || (b && pqk_gemm_overlap(b, c)) ? PQK_ERROR_OVERLAP : PQK_OK;
 }
 
 pqk_status pqk_gemm_check_range(const pqk_range *range, int64_t m, int64_t n)

@@ -65,6 +65,8 @@ pqk_status pqk_gemm_check_array(const pqk_array *array);
 /* Bytes of an element of the types that a product reads or writes; 0 for any other. */
 int pqk_gemm_type_size(pqk_type type);
 
+/* Is there a byte between the first and the last of both? */
+bool pqk_gemm_overlap(const pqk_array *a, const pqk_array *b);
 /* Of a (of any type with a size), b or packed, and c: equal batches, matching inner sizes, no overlap with c. */
 pqk_status pqk_gemm_check_shapes(const pqk_array *a, const pqk_array *b, const pqk_packed *packed, const pqk_array *c);
 pqk_status pqk_gemm_check_range(const pqk_range *range, int64_t m, int64_t n);

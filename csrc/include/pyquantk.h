@@ -126,12 +126,13 @@ typedef struct pqk_exec {
     int32_t parts;
 } pqk_exec;
 
-/* x: F32, F16, BF16.  q: any integer type but S32, same shape as x.  x and q must not overlap. */
+/* x: F32, F16, BF16.  q: any integer type but S32, same shape as x; or a narrow float type, which takes no zero point
+ * and only PQK_ONNX: x / s, then rounded half to even, saturating.  x and q must not overlap. */
 PQK_API pqk_status pqk_quantize(const pqk_array *x, const pqk_params *params, pqk_convention convention,
                                 const pqk_array *q, const pqk_exec *exec);
 
-/* y = (float)(q - zp) * scale, one rounding, then one more to F16 or BF16.  q: any integer type; y: F32, F16,
- * BF16, same shape.  q and y must not overlap. */
+/* y = (float)(q - zp) * scale, one rounding, then one more to F16 or BF16.  q: any integer type, or a narrow float type
+ * without zero points; y: F32, F16, BF16, same shape.  q and y must not overlap. */
 PQK_API pqk_status pqk_dequantize(const pqk_array *q, const pqk_params *params, const pqk_array *y,
                                   const pqk_exec *exec);
 
@@ -240,11 +241,10 @@ typedef struct pqk_range {
 PQK_API pqk_status pqk_matmul(const pqk_array *a, const pqk_array *b, const pqk_packed *packed,
                               const pqk_epilogue *epilogue, const pqk_array *c, const pqk_range *range);
 
-/* How pqk_linear quantizes x.  DYNAMIC: each row by its own range, scale = absmax / 127 (1 where that is 0), s8, no
- * zero point.  STATIC: by scale and zero_point to `type`, S8 or U8.  Both round as PQK_ONNX.  NONE: x stays float, and
- * y = activation(fma(sum, b_scale[j], bias[j])) with sum the float32 result of fma(x[i][p], (float)(w[p][j] -
- * zero_point[j]), sum) over p in order; with groups fma(sum_g, b_scale[g][j], sum). */
-typedef enum pqk_linear_mode { PQK_LINEAR_DYNAMIC = 0, PQK_LINEAR_STATIC, PQK_LINEAR_NONE } pqk_linear_mode;
+/* How pqk_linear quantizes x.  DYNAMIC: each row by its own range, scale = absmax / 127 (at least the least normal
+ * number; 1 for a row of zeros), s8, no zero point.  STATIC: by scale and zero_point to `type`, S8 or U8.  Both round
+ * as PQK_ONNX.  Weights with a float x: pqk_float_matmul. */
+typedef enum pqk_linear_mode { PQK_LINEAR_DYNAMIC = 0, PQK_LINEAR_STATIC } pqk_linear_mode;
 typedef struct pqk_linear_input {
     pqk_linear_mode mode;
     pqk_type type;
@@ -255,6 +255,30 @@ typedef struct pqk_linear_input {
  * are not read. */
 PQK_API pqk_status pqk_linear(const pqk_array *x, const pqk_linear_input *input, const pqk_packed *w,
                               const pqk_epilogue *epilogue, const pqk_array *y, const pqk_range *range);
+
+/* ---- Float product with a B of few bits ---- */
+
+/* B (K, N) and its scales, packed for pqk_float_matmul; immutable, the same layout on every layer.  b: S8, U8, S4, U4,
+ * S2, U2 (one element a byte) or a float type of one byte an element, any strides.  params: what pqk_dequantize would
+ * take (block of K and N), or NULL: scale 1. */
+typedef struct pqk_weights pqk_weights;
+typedef struct pqk_weights_info {
+    int64_t k, n, group_size; /* rows that share a scale */
+    pqk_type type;
+    size_t bytes; /* of memory held */
+} pqk_weights_info;
+PQK_API pqk_status pqk_weights_pack(const pqk_array *b, const pqk_params *params, pqk_weights **weights);
+PQK_API void pqk_weights_free(pqk_weights *weights); /* NULL is allowed */
+PQK_API void pqk_weights_describe(const pqk_weights *weights, pqk_weights_info *info);
+
+/* c = activation(fma(sum, a_scale[i] * b_scale[j], bias[j])), where sum is the float32 result of
+ * fma(a[i][p], w[p][j], sum) over p in order, from 0, and w what pqk_dequantize makes of the weights in float32 (a
+ * float type without params: its exact value).  So the bits are those of no blocking and no thread count.  a (M, K):
+ * F32, F16, BF16 or a float type of one byte an element; c (M, N): F32, F16, BF16, or S8, U8, S16 with out_scale, as
+ * pqk_epilogue has it for GELU.  epilogue (NULL: none) has neither zero points of a and b, nor groups, nor m0.  c must
+ * not overlap a. */
+PQK_API pqk_status pqk_float_matmul(const pqk_array *a, const pqk_weights *weights, const pqk_epilogue *epilogue,
+                                    const pqk_array *c, const pqk_range *range);
 
 /* ---- Casts between float types ---- */
 
@@ -278,6 +302,31 @@ typedef struct pqk_cast_options {
 /* y = x correctly rounded, once.  x, y: any float types, same shape; options NULL: half to even, saturating. */
 PQK_API pqk_status pqk_cast(const pqk_array *x, const pqk_cast_options *options, const pqk_array *y,
                             const pqk_exec *exec);
+
+/* ---- Quantization by each block's own range ---- */
+
+/* How a block's scale follows from its greatest magnitude.  ABSMAX: a float32, absmax / the greatest number of q's type
+ * (127 for S8, 7 for S4), 1 where that is 0.  FLOOR ... EVEN: a power of two as e8m0 code (OCP Microscaling 1.0; NaN
+ * where the block has a NaN), for a narrow float type or S8, which then counts in units of 2^-6.  NVFP4: an e4m3fn code
+ * that counts times global_scale, for E2M1FN.  csrc/dynamic/scale_rule.h has the formulas. */
+typedef enum pqk_scale_mode {
+    PQK_SCALE_ABSMAX = 0,
+    PQK_SCALE_FLOOR,
+    PQK_SCALE_RCEIL,
+    PQK_SCALE_CEIL,
+    PQK_SCALE_EVEN,
+    PQK_SCALE_NVFP4
+} pqk_scale_mode;
+typedef struct pqk_dynamic {
+    pqk_scale_mode mode;
+    const int64_t *block; /* as in pqk_params */
+    float global_scale;   /* of PQK_SCALE_NVFP4 */
+} pqk_dynamic;
+
+/* What pqk_observe, the scale and pqk_quantize with PQK_ONNX would give one after the other, in one pass over x where
+ * blocks fit the caches.  NaNs do not count for a range.  x: F32, F16, BF16; q: S8, S4, S4X2 or a narrow float type,
+ * same shape, no overlap; scale: float for ABSMAX, otherwise uint8_t, C-contiguous, of the shape that block gives. */
+PQK_API pqk_status pqk_quantize_dynamic(const pqk_array *x, const pqk_dynamic *how, const pqk_array *q, void *scale);
 
 /* Instruction-set layers of this build, from plain to special; name is NULL past the end. */
 PQK_API const char *pqk_layer_name(int layer);

@@ -1,6 +1,7 @@
 /* gemm.h -- what the tests of the matrix product share.
  *
  *     gemm_kernel.c     packing functions and micro-kernels, each layer by itself
+ *     gemm_float.c      micro-kernels of the float product
  *     gemm_epilogue.c   the epilogues of each layer
  *     oracle_gemm.c     pqk_epilogue's formulas again, and parameters that look for trouble
  *     entry_gemm.c      pqk_matmul, pqk_pack, pqk_unpack: every small shape, then any layout, groups, ranges, batches
@@ -10,6 +11,7 @@
 #define HARNESS_GEMM_H
 #include "gemm/epilogue.h"
 #include "gemm/gemm.h"
+#include "gemm_float/gemm_float.h"
 #include "harness.h"
 
 /* Bytes of an operand: constants that are an extreme of either sign, extremes that alternate, noise. */
@@ -57,6 +59,8 @@ void test_pqk_gemm_kernels(struct harness *h, pqk_gemm_kernels *kernels, pqk_gem
 void test_pqk_gemm_epilogue_kernels(struct harness *h, pqk_gemm_epilogue_kernels *kernels,
                                     pqk_gemm_epilogue_kernels *reference);
 
+void test_pqk_gemm_float_kernels(struct harness *h, pqk_gemm_float_kernels *kernels, pqk_gemm_float_kernels *reference);
+
 /* ---- gemm_bench.c: a row of the table of speeds; the layer is in use */
 void bench_products_header(void);
 void bench_products(const char *layer);
@@ -66,6 +70,10 @@ void test_gemm_avxvnni_evex(struct harness *h);
 
 /* Of test_oracle.c: the testers above hold every layer, the scalar one too, to the oracle. */
 static inline void oracle_pqk_gemm_kernels(struct harness *h, pqk_gemm_kernels *kernels) { (void)h, (void)kernels; }
+static inline void oracle_pqk_gemm_float_kernels(struct harness *h, pqk_gemm_float_kernels *kernels)
+{
+    (void)h, (void)kernels;
+}
 static inline void oracle_pqk_gemm_epilogue_kernels(struct harness *h, pqk_gemm_epilogue_kernels *kernels)
 {
     (void)h, (void)kernels;

@@ -1,0 +1,37 @@
+/* gemm_float.h -- the float product: C (m x n) = A (m x k) B (k x n) in float32, B stored in few bits.
+ *
+ *     c[i][j] = the float32 result of  sum = fma(a[i][p], b[p][j], sum)  for p = 0, 1, ... k - 1, from sum = 0
+ *
+ * Products of a float activation with int8, 4-bit or float8 weights, and of float8 with float8, are all this: A and B
+ * become float32 on the way (exactly, or by the one rounding of pqk_dequantize where B has scales along k), and the sum
+ * is taken in the order of p with one rounding each, so that its bits are the same on every ISA, for any blocking and
+ * any number of threads.  Lanes hold different columns j, never parts of one sum.
+ *
+ *   kernel    ukr_tpl.h, ukr_<isa>.c   an mr x nr tile of C for a stretch of k, in registers
+ *   driver    driver.c                 decodes B a panel and KC rows at a time into the first-level cache, by the
+ *                                      dequantize kernels of the active layer; threads
+ */
+#ifndef PQK_GEMM_FLOAT_H
+#define PQK_GEMM_FLOAT_H
+#include <stdbool.h>
+#include <stddef.h>
+
+/* c[mr][nr] = (first ? 0 : c) + sum over k of a[k][mr] * b[k][nr], as above; rows of b and c are PQK_FLOAT_PANEL
+ * elements apart, so that every layer reads the same packed B, and 64-byte aligned where nr allows. */
+typedef void pqk_gemm_float_run(size_t k, const float *a, const float *b, float *c, bool first);
+
+enum { PQK_FLOAT_PANEL = 32, PQK_GEMM_FLOAT_SHAPES = 6, PQK_GEMM_FLOAT_MAX_MR = 16 };
+
+struct pqk_gemm_float {
+    int nr; /* divides PQK_FLOAT_PANEL */
+    struct pqk_gemm_float_shape {
+        int mr;
+        pqk_gemm_float_run *run;
+    } shape[PQK_GEMM_FLOAT_SHAPES]; /* by falling mr; the last is mr = 1; run = NULL past the end */
+};
+
+typedef const struct pqk_gemm_float pqk_gemm_float_kernels;
+
+#define PQK_GEMM_FLOAT_ALL(X) X(gemm_float)
+
+#endif
