@@ -2,6 +2,7 @@
 #include "convert/convert.h"
 #include "core/arena.h"
 #include "core/fpenv.h"
+#include "core/memory.h"
 #include "core/pool.h"
 #include "dispatch/dispatch.h"
 #include "gemm/packed.h"
@@ -14,12 +15,15 @@ static bool type_of_a(pqk_type type)
     return pqk_format_of(type, &bits) && bits >= 8;
 }
 
-/* How many threads so many multiply-adds are worth: one for each 2^18, some 5 us of one core. */
+/* How many threads so many multiply-adds are worth: one for each 2^18, some 5 us of one core.  In integers, because
+ * floating point would leave its flags in the caller's environment. */
 static int threads_for(int64_t m, int64_t n, int64_t k)
 {
-    const double work = (double)m * (double)n * (double)k / (1 << 18);
+    size_t work;
+    if (!pqk_mul_size((size_t)m, (size_t)n, &work) || !pqk_mul_size(work, (size_t)k, &work)) work = SIZE_MAX;
+    const size_t worth = work >> 18;
     const int most = pqk_get_num_threads();
-    return work < 2 ? 1 : work < most ? (int)work : most;
+    return worth < 2 ? 1 : worth < (size_t)most ? (int)worth : most;
 }
 
 static pqk_status check(const pqk_array *a, const pqk_weights *w, const pqk_array *c, const pqk_range *range)
