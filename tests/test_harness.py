@@ -86,6 +86,11 @@ def test_program(name: str, tmp_path: Path) -> None:
     assert " 0 failures" in run(program, *(["--quick"] if name == "test_division" else []))
 
 
+def test_a_stratified_part_of_all_float32_is_cast_exactly(tmp_path: Path) -> None:
+    program = build("exhaustive_casts", [ROOT / "tests" / "c" / "exhaustive_casts.c"], tmp_path)
+    assert " 0 failures" in run(program, "--quick")
+
+
 @pytest.mark.parametrize("name", ["test_failing_memory", "test_growth", "test_memory", "test_thread_count"])
 def test_program_that_counts_nothing(name: str, tmp_path: Path) -> None:
     assert "FAILED" not in run(build(name, [ROOT / "tests" / "c" / f"{name}.c"], tmp_path))
