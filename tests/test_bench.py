@@ -14,7 +14,7 @@ import pytest
 
 import pyquantk as qk
 from pyquantk import _native, bench, cli
-from pyquantk.bench import peers, report, session, timing
+from pyquantk.bench import gemm, peers, report, session, timing
 from pyquantk.bench.peers import onnx_model
 from pyquantk.bench.row import Row, aligned, shape_of
 
@@ -77,6 +77,21 @@ def test_the_peak_counts_what_every_thread_does(layer):
             assert _native.roofline_dot(50) == 50 * one > 0
         with qk.thread_limit(3):
             assert _native.roofline_dot(10) == 30 * one
+
+
+def test_shapes_of_networks():
+    rows = gemm.shape_rows()
+    assert len({row.name for row in rows}) == len(rows) >= 40
+    first = next(row for row in rows if row.name == "resnet50 5.1x1a")
+    result = session.measure(first, first.sizes[0], 1, LAYERS[-1:], {}, FAST)
+    assert result.work == 2 * 49 * 512 * 2048
+    found = report.values_of(result, LAYERS[-1])
+    assert found["ours"] <= found["kernel"] < 5 * found["ours"]
+    result.peers = {"torch": 2 * result.ours[LAYERS[-1]]}
+    assert report.ratios([result]) == [
+        f"{LAYERS[-1]}, 1 threads: 2.00 times the best peer in the geometric mean of 1 rows, "
+        "worst 2.00 (resnet50 5.1x1a)"
+    ]
 
 
 class TestRows:
