@@ -35,14 +35,14 @@ def cast(
     Parameters
     ----------
     x : array_like of a float type, any shape and strides
-        float32, float16, bfloat16, or a narrow type: float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz,
-        float8_e4m3b11fnuz, float8_e4m3, float8_e3m4, float6_e2m3fn, float6_e3m2fn, float4_e2m1fn or float8_e8m0fnu of
-        ``ml_dtypes``. Lists become float32.
+        float32, float16, bfloat16 (lists become float32), or one of the narrow types of ``ml_dtypes``:
+        ``float8_e4m3fn``, ``float8_e5m2``, ``float8_e4m3fnuz``, ``float8_e5m2fnuz``, ``float8_e4m3b11fnuz``,
+        ``float8_e4m3``, ``float8_e3m4``, ``float6_e2m3fn``, ``float6_e3m2fn``, ``float4_e2m1fn``, ``float8_e8m0fnu``.
     dtype : dtype or str
         Any of these; `x` and the result may not both be narrow.
     saturate : bool, default True
-        Whether numbers that are too large, and infinities, become the greatest finite number of a narrow type, as in
-        ONNX Cast. Otherwise they become infinity, or NaN where the type has none, as in ``ml_dtypes``. float32,
+        Whether what is too large (infinities too) becomes the greatest finite number of a narrow type, as ONNX Cast
+        has it. Otherwise it becomes infinity, or NaN where the type has none, as ``ml_dtypes`` has it. float32,
         float16 and bfloat16 never saturate.
     rounding : str, default "nearest_even"
         "nearest_even", "nearest_away" (ties away from zero), "toward_zero", "up" (to positive infinity), "down",
@@ -79,10 +79,10 @@ def cast(
     Examples
     --------
     >>> import pyquantk as qk
-    >>> qk.cast([0.1, 17.0, 1e6], "float8_e4m3fn")
-    array([0.101562, 16, 448], dtype=float8_e4m3fn)
-    >>> qk.cast([0.1, 17.0, 1e6], "float8_e5m2", saturate=False, rounding="up")
-    array([0.109375, 20, inf], dtype=float8_e5m2)
+    >>> qk.cast([0.1, 17.0, 1e6], "float8_e4m3fn").astype(float).tolist()
+    [0.1015625, 16.0, 448.0]
+    >>> qk.cast([0.1, 17.0, 1e6], "float8_e5m2", saturate=False, rounding="up").astype(float).tolist()
+    [0.109375, 20.0, inf]
     """
     if rounding == "nearest_even" and packed is False and shape is None and x.__class__ is np.ndarray:
         target = _DTYPES.get(dtype) if isinstance(dtype, (str, np.dtype)) else None

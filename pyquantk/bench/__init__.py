@@ -18,6 +18,7 @@ T = TypeVar("T")
 ROW_MODULES = (
     "pyquantk.bench.affine",
     "pyquantk.bench.requantization",
+    "pyquantk.bench.casts",
     "pyquantk.bench.statistics",
     "pyquantk.bench.gemm",
     "pyquantk.bench.overhead",

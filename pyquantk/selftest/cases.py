@@ -9,6 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from ..dtypes import NARROW_FLOATS
 from . import formulas
 
 __all__ = ["Case", "all_cases"]
@@ -234,6 +235,25 @@ def _observe_case(seed: int, shape: tuple[int, ...], real: np.dtype[Any], grain:
     return Case(f"observe of {real} {shape} with {GRAINS[grain]}, seed {seed}", call, expected, shape)
 
 
+def _cast_case(seed: int, shape: tuple[int, ...], real: np.dtype[Any], name: str) -> Case:
+    """To a narrow type and back, where ml_dtypes is the formula."""
+    import pyquantk as qk
+
+    narrow = np.dtype(getattr(ml_dtypes, name))
+    x = values(np.random.default_rng(seed), shape, real, 0.05)
+
+    def call() -> tuple[Array, ...]:
+        q = qk.cast(x, name, saturate=False)
+        return q, qk.cast(q, "float32")
+
+    def expected() -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            q = x.astype(np.float32).astype(narrow)
+            return q, q.astype(np.float32)
+
+    return Case(f"cast of {real} {shape} to {name}, seed {seed}", call, expected, shape)
+
+
 def all_cases() -> Iterator[Case]:
     """Types x conventions x granularities with the shapes in turn, then special scales, then large arrays."""
     seed = 0
@@ -261,6 +281,10 @@ def all_cases() -> Iterator[Case]:
                 seed += 1
                 if grain not in {"block", "block2d"} or shape != LARGE:
                     yield _observe_case(seed, shape, real, grain)
+        for dtype in NARROW_FLOATS:
+            for shape in (*SHAPES, LARGE):
+                seed += 1
+                yield _cast_case(seed, shape, real, dtype.name)
     for grain in GRAINS:
         for name, packed in forms:
             for rounding in ("nearest_even", "single", "double", "rndnu"):
