@@ -1,7 +1,8 @@
-"""Uniform affine quantization: float arrays to small integers, back, and both in one pass."""
+"""Uniform affine quantization: float arrays to small integers or floats, back, and both in one pass."""
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from . import _native
 from .arrays import Array, Granularity, Shape, as_input, check_out, granularity, scale_array, zero_point_array
-from .dtypes import FLOATS, INTEGERS, PACKED_BITS, dtype_named
+from .dtypes import ELEMENT_BITS, FLOATS, INTEGERS, QUANTIZED_FLOATS, dtype_named
 
 __all__ = ["dequantize", "fake_quantize", "quantize"]
 
@@ -18,7 +19,9 @@ _INT8 = np.dtype(np.int8)
 _UINT8 = np.dtype(np.uint8)
 _INT32 = np.dtype(np.int32)
 _BOOL = np.dtype(np.bool_)
-_QUANTIZED = (*INTEGERS, np.dtype(np.int32))
+_QUANTIZED = (*INTEGERS, np.dtype(np.int32), *QUANTIZED_FLOATS)
+_TARGETS = (*INTEGERS, *QUANTIZED_FLOATS)
+_NO_ZERO_POINT = (0, 0)  # of float types
 
 
 def quantize(
@@ -33,13 +36,13 @@ def quantize(
     packed: bool = False,
     out: Array | None = None,
 ) -> Array:
-    """Quantize `x` to integers: ``saturate(round(x / scale) + zero_point)``.
+    """Quantize `x`: ``saturate(round(x / scale) + zero_point)``, or to a narrow float type ``round(x / scale)``.
 
     Parameters
     ----------
     x : array_like of float32, float16 or bfloat16, any shape and strides
         Anything NumPy can view, CPU DLPack producers included; lists become float32. NaN gives the least value of
-        the type, infinities saturate.
+        an integer type and the NaN of a float type, infinities saturate.
     scale : float or array_like of float
         Size of one quantization step in units of `x`: a number; with `axis` an array of shape ``(x.shape[axis],)``;
         with `block_size` of the shape of `x` with each blocked axis of n elements replaced by ``ceil(n / block_size)``.
@@ -47,9 +50,12 @@ def quantize(
         formula in IEEE arithmetic, then saturates.
     zero_point : int or array_like of int, optional
         The integer that stands for 0.0, within the range of the result: a number, or an array of the shape of `scale`.
+        Not for float types.
     dtype : dtype or str, optional
         int8 (the default, unless `zero_point` has one of these dtypes itself), uint8, int16, uint16, int4, uint4,
-        int2 or uint2.
+        int2 or uint2; or a float type of ``ml_dtypes``: float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz,
+        float8_e4m3b11fnuz, float8_e4m3, float8_e3m4, float6_e2m3fn, float6_e3m2fn or float4_e2m1fn. Then the float32
+        quotient is rounded half to even, subnormals included.
     axis : int or tuple of int, optional
         The axis (or axes) along which `scale` varies; negative counts from the end. With `block_size` alone, -1.
     block_size : int or tuple of int, optional
@@ -58,9 +64,9 @@ def quantize(
     convention : str, default "onnx"
         Whose rounding: "onnx" divides and rounds half to even; "torch", "torch_fake_quantize", "torch_decomposed",
         "tflite", "ggml" and "bitsandbytes" give the bits of those systems. For "bitsandbytes" `scale` is the row's
-        absmax, as in its own functions, and the step is absmax / 127.
+        absmax, as in its own functions, and the step is absmax / 127. Float types know "onnx" only.
     packed : bool, default False
-        Pack 4- or 2-bit results along the last axis into uint8, the first element in the low bits.
+        Pack results of 6, 4 or 2 bits along the last axis into uint8, the first element in the low bits.
     out : ndarray, optional
         Where to write the result: of its dtype and shape, any strides, no overlap with an input.
 
@@ -104,8 +110,12 @@ def quantize(
     target = _target_dtype(dtype, zero_point)
     grain = granularity(x.shape, axis, block_size)
     scales = scale_array(scale, grain)
-    zero_points = zero_point_array(zero_point, scales, INTEGERS[target])
+    zero_points = zero_point_array(zero_point, scales, INTEGERS.get(target, _NO_ZERO_POINT))
     code, inverse = _convention(convention, scale, scales, block_size)
+    if target in QUANTIZED_FLOATS:
+        zero_points = None  # there are none but 0
+        if convention != "onnx":
+            raise ValueError(f"convention must be 'onnx' where dtype is {target}, not {convention!r}")
 
     shape, result_dtype = x.shape, target
     if packed:
@@ -139,15 +149,15 @@ def dequantize(
 
     Parameters
     ----------
-    q : array_like of int8, uint8, int16, uint16, int32, int4, uint4, int2 or uint2, any shape and strides
-        Or, with `packed`, uint8 with 4- or 2-bit elements along the last axis, the first in the low bits.
+    q : array_like of a dtype that `quantize` makes, or int32, any shape and strides
+        Or, with `packed`, uint8 with 6-, 4- or 2-bit elements along the last axis, the first in the low bits.
     scale, zero_point, axis, block_size
         As in `quantize`. An int32 `q` may have any int32 zero point.
     dtype : dtype or str, default float32
         float32, float16 or bfloat16.
     packed : dtype or str, optional
-        What the bytes of `q` hold: int4, uint4, int2 or uint2. Where `shape` is given and `zero_point` has one of
-        these dtypes, that one is the default.
+        What the bytes of `q` hold: int4, uint4, int2, uint2, float6_e2m3fn, float6_e3m2fn or float4_e2m1fn. Where
+        `shape` is given and `zero_point` has one of these dtypes, that one is the default.
     shape : tuple of int, optional
         The shape of the unpacked elements; by default every element of the bytes counts.
     out : ndarray, optional
@@ -181,14 +191,17 @@ def dequantize(
     if held is None:
         q = as_input(q, "q", _QUANTIZED)
         full: Shape = q.shape
-        limits = INTEGERS.get(q.dtype, (-(2**31), 2**31 - 1))
+        whole = _NO_ZERO_POINT if q.dtype in QUANTIZED_FLOATS else (-(2**31), 2**31 - 1)
+        limits = INTEGERS.get(q.dtype, whole)
     else:
         q = as_input(q, "q", (_UINT8,))
         full = _unpacked_shape(q.shape, held, shape)
-        limits = INTEGERS[held]
+        limits = INTEGERS.get(held, _NO_ZERO_POINT)
     grain = granularity(full, axis, block_size)
     scales = scale_array(scale, grain)
     zero_points = zero_point_array(zero_point, scales, limits)
+    if limits == _NO_ZERO_POINT:
+        zero_points = None
     if held is not None:
         _packed_shape(full, held, grain)
         if q.ndim and q.shape[-1] > 1 and q.strides[-1] != 1:
@@ -293,7 +306,7 @@ def fake_quantize(
 
 # Calls that _native's fast way may serve: dtypes by their names and objects, and conventions whose reciprocal is
 # taken in float32.
-_PLAIN_DTYPES: dict[Any, np.dtype[Any]] = {key: d for d in (*FLOATS, *INTEGERS) for key in (d.name, d)}
+_PLAIN_DTYPES: dict[Any, np.dtype[Any]] = {key: d for d in (*FLOATS, *_TARGETS) for key in (d.name, d)}
 _PLAIN_CONVENTIONS = frozenset(_CONVENTIONS) - {"torch_decomposed"}
 
 
@@ -333,7 +346,7 @@ def _integer(n: Any, argument: str) -> int:
 
 def _target_dtype(dtype: Any, zero_point: Any) -> np.dtype[Any]:
     if dtype is not None:
-        return dtype_named(dtype, "dtype", INTEGERS)
+        return dtype_named(dtype, "dtype", _TARGETS)
     return _own_dtype(zero_point, INTEGERS) or _INT8
 
 
@@ -363,43 +376,46 @@ def _convention(name: Any, scale: Any, scales: Array, block_size: Any) -> tuple[
 
 def _packed_shape(shape: Shape, dtype: np.dtype[Any], grain: Granularity | None) -> Shape:
     """The shape of the bytes that hold `shape` elements."""
-    bits = PACKED_BITS.get(dtype)
+    bits = ELEMENT_BITS.get(dtype)
     if bits is None:
-        names = ", ".join(d.name for d in PACKED_BITS)
+        names = ", ".join(d.name for d in ELEMENT_BITS)
         raise TypeError(f"packed results must have one of the dtypes {names}, not {dtype}")
     if not shape:
         raise ValueError("x must have an axis along which its elements are packed, not be 0-d")
-    per_byte = 8 // bits
+    whole = 8 // math.gcd(8, bits)  # elements that fill whole bytes
     size = grain.block[-1] if grain is not None and grain.block else 1
-    if 1 < size < shape[-1] and size % per_byte:
-        raise ValueError(f"block_size must be a multiple of {per_byte} along a packed axis, not {size}")
+    if 1 < size < shape[-1] and size % whole:
+        raise ValueError(f"block_size must be a multiple of {whole} along a packed axis, not {size}")
     return (*shape[:-1], -(-shape[-1] * bits // 8))
 
 
 def _held_dtype(packed: Any, shape: Shape | None, zero_point: Any) -> np.dtype[Any] | None:
     """What the bytes of a packed array hold, or None where it is not packed."""
     if packed is not None:
-        return dtype_named(packed, "packed", PACKED_BITS)
+        return dtype_named(packed, "packed", ELEMENT_BITS)
     if shape is None:
         return None
-    own = _own_dtype(zero_point, PACKED_BITS)
+    own = _own_dtype(zero_point, ELEMENT_BITS)
     if own is not None:
         return own
-    raise TypeError("packed must be given with shape: int4, uint4, int2 or uint2, as what q's bytes hold")
+    names = ", ".join(d.name for d in ELEMENT_BITS)
+    raise TypeError(f"packed must be given with shape, one of {names}, as what q's bytes hold")
 
 
 def _unpacked_shape(bytes_shape: Shape, dtype: np.dtype[Any], shape: Shape | None) -> Shape:
-    per_byte = 8 // PACKED_BITS[dtype]
+    bits = ELEMENT_BITS[dtype]
     if shape is None:
         if not bytes_shape:
             raise ValueError("q must have an axis along which its elements are packed")
-        return (*bytes_shape[:-1], bytes_shape[-1] * per_byte)
+        return (*bytes_shape[:-1], bytes_shape[-1] * 8 // bits)
     try:
         full = tuple(operator.index(n) for n in shape)
     except TypeError:
         raise TypeError(f"shape must be a tuple of integers, not {shape!r}") from None
     if any(n < 0 for n in full) or _packed_shape(full, dtype, None) != bytes_shape:
-        raise ValueError(f"shape must fit the bytes of q, of shape {bytes_shape}, {per_byte} to a byte; not {shape}")
+        raise ValueError(
+            f"shape must fit the bytes of q, of shape {bytes_shape}, with {bits}-bit elements; not {shape}"
+        )
     return full
 
 

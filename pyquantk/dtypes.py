@@ -7,7 +7,17 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-__all__ = ["FLOATS", "INTEGERS", "NARROW_FLOATS", "PACKED_BITS", "PACKED_FLOAT_BITS", "dtype_named", "integer_range"]
+__all__ = [
+    "ELEMENT_BITS",
+    "FLOATS",
+    "INTEGERS",
+    "NARROW_FLOATS",
+    "PACKED_BITS",
+    "PACKED_FLOAT_BITS",
+    "QUANTIZED_FLOATS",
+    "dtype_named",
+    "integer_range",
+]
 
 bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
 
@@ -59,6 +69,12 @@ PACKED_FLOAT_BITS: dict[np.dtype[Any], int] = {
     np.dtype(ml_dtypes.float6_e3m2fn): 6,
     np.dtype(ml_dtypes.float4_e2m1fn): 4,
 }
+
+#: The float types that `quantize` writes: narrow ones with a sign and a zero.
+QUANTIZED_FLOATS: tuple[np.dtype[Any], ...] = tuple(d for d in NARROW_FLOATS if d.name != "float8_e8m0fnu")
+
+#: Every type that can be packed.
+ELEMENT_BITS: dict[np.dtype[Any], int] = {**PACKED_BITS, **PACKED_FLOAT_BITS}
 
 
 def dtype_named(dtype: Any, argument: str, allowed: Any) -> np.dtype[Any]:

@@ -11,7 +11,11 @@ import pyquantk as qk
 X = np.ones((2, 3), np.float32)
 Q = np.ones((2, 3), np.int8)
 HELD = np.ones((2, 2), np.uint8)
-NAMES = "int8, uint8, int16, uint16, int4, uint4, int2, uint2"
+NAMES = (
+    "int8, uint8, int16, uint16, int4, uint4, int2, uint2, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, "
+    "float8_e5m2fnuz, float8_e4m3b11fnuz, float8_e4m3, float8_e3m4, float6_e2m3fn, float6_e3m2fn, float4_e2m1fn"
+)
+PACKED = "int4, uint4, int2, uint2, float6_e2m3fn, float6_e3m2fn, float4_e2m1fn"
 
 
 def case(error, message, function, *arguments, **keywords):
@@ -175,7 +179,7 @@ OTHERS = [
     # packing
     case(
         TypeError,
-        "packed results must have one of the dtypes int4, uint4, int2, uint2, not int8",
+        f"packed results must have one of the dtypes {PACKED}, not int8",
         qk.quantize,
         X,
         1.0,
@@ -210,13 +214,11 @@ OTHERS = [
         packed=True,
     ),
     case(ValueError, "axis along which its elements are packed", qk.dequantize, np.uint8(1), 1.0, packed="int4"),
-    case(
-        TypeError, "packed must be one of int4, uint4, int2, uint2, not 'int8'", qk.dequantize, HELD, 1.0, packed="int8"
-    ),
+    case(TypeError, f"packed must be one of {PACKED}, not 'int8'", qk.dequantize, HELD, 1.0, packed="int8"),
     case(TypeError, "packed must be given with shape", qk.dequantize, HELD, 1.0, shape=(2, 4)),
     case(
         ValueError,
-        r"shape must fit the bytes of q, of shape \(2, 2\), 2 to a byte; not \(2, 5\)",
+        r"shape must fit the bytes of q, of shape \(2, 2\), with 4-bit elements; not \(2, 5\)",
         qk.dequantize,
         HELD,
         1.0,
@@ -362,5 +364,5 @@ def test_unknown_keywords():
 
 
 def test_types_of_this_library_alone_are_listed():
-    with pytest.raises(TypeError, match=f"dtype must be one of {NAMES}, not <class 'ml_dtypes.float8_e4m3fn'>"):
-        qk.quantize(X, 1.0, dtype=ml_dtypes.float8_e4m3fn)
+    with pytest.raises(TypeError, match=f"dtype must be one of {NAMES}, not <class 'ml_dtypes.float8_e8m0fnu'>"):
+        qk.quantize(X, 1.0, dtype=ml_dtypes.float8_e8m0fnu)

@@ -1,5 +1,6 @@
 /* dequantize.c -- pqk_dequantize(): checks, the choice of the kernel, tiles. */
 #include "dequantize/dequantize.h"
+#include "convert/convert.h"
 #include "dispatch/dispatch.h"
 
 pqk_dequantize_fn *pqk_dequantize_kernel(enum pqk_integer_slot in, pqk_type out)
@@ -26,6 +27,35 @@ static void run_tile(const struct pqk_tile *tile, const void *context)
     job->kernel(tile, &job->affine);
 }
 
+/* From a narrow float type: the cast multiplies on its way. */
+struct float_job {
+    pqk_convert_fn *kernel;
+    struct pqk_convert convert;
+};
+
+static void run_float_tile(const struct pqk_tile *tile, const void *context)
+{
+    const struct float_job *job = context;
+    job->kernel(tile, &job->convert);
+}
+
+static pqk_status dequantize_from_float(const struct pqk_operands *operands, const pqk_params *params,
+                                        const pqk_exec *exec)
+{
+    const pqk_array *q = operands->array[0], *y = operands->array[1];
+    struct float_job job = {
+        .convert = {.rounding = PQK_NEAREST_EVEN, .scale = params->scale}
+    };
+    job.convert.format = pqk_format_of(q->type, &job.convert.bits);
+    if (pqk_is_wide(q->type) || q->type == PQK_E8M0FNU || !pqk_is_wide(y->type)) return PQK_ERROR_TYPE;
+    const pqk_status status = pqk_tiles_check(operands, exec);
+    if (status) return status;
+    if (params->zero_point) return PQK_ERROR_ZERO_POINT;
+    job.kernel = pqk_convert_kernel(q->type, y->type);
+    pqk_tiles_run(operands, run_float_tile, &job, exec);
+    return PQK_OK;
+}
+
 pqk_status pqk_dequantize(const pqk_array *q, const pqk_params *params, const pqk_array *y, const pqk_exec *exec)
 {
     const struct pqk_operands operands = {
@@ -36,7 +66,9 @@ pqk_status pqk_dequantize(const pqk_array *q, const pqk_params *params, const pq
         .affine = {.scale = params->scale, .zero_point = params->zero_point}
     };
     enum pqk_integer_slot slot;
+    int bits;
 
+    if (pqk_format_of(q->type, &bits)) return dequantize_from_float(&operands, params, exec);
     if (!pqk_integer_type(q->type, &slot, &job.affine.quant_min, &job.affine.quant_max)) return PQK_ERROR_TYPE;
     if (y->type < PQK_F32 || y->type > PQK_BF16) return PQK_ERROR_TYPE;
     const pqk_status status = pqk_tiles_check(&operands, exec);
