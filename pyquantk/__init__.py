@@ -13,14 +13,19 @@ from . import cpu, parallel
 from .affine import dequantize, fake_quantize, quantize
 from .calibration import Statistics, observe
 from .casts import cast
+from .delayed_scaling import DelayedScaling
+from .dynamic import quantize_dynamic
 from .gemm import PackedMatrix, matmul, pack, qmatmul
 from .linear import QuantizedLinear
+from .microscaling import MXArray, quantize_mx
 from .parallel import get_num_threads, set_num_threads, thread_limit
 from .params import QuantParams, choose_params
 from .requantization import FixedPointMultiplier, requantize
 
 __all__ = [
+    "DelayedScaling",
     "FixedPointMultiplier",
+    "MXArray",
     "PackedMatrix",
     "QuantParams",
     "QuantizedLinear",
@@ -38,6 +43,8 @@ __all__ = [
     "parallel",
     "qmatmul",
     "quantize",
+    "quantize_dynamic",
+    "quantize_mx",
     "requantize",
     "set_num_threads",
     "show_config",

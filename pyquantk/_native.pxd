@@ -204,6 +204,22 @@ cdef extern from "pyquantk.h" nogil:
 
     pqk_status pqk_cast(const pqk_array *x, const pqk_cast_options *options, const pqk_array *y,
                         const pqk_exec *exec)
+
+    ctypedef enum pqk_scale_mode:
+        PQK_SCALE_ABSMAX
+        PQK_SCALE_FLOOR
+        PQK_SCALE_RCEIL
+        PQK_SCALE_CEIL
+        PQK_SCALE_EVEN
+        PQK_SCALE_NVFP4
+
+    ctypedef struct pqk_dynamic:
+        pqk_scale_mode mode
+        const int64_t *block
+        float global_scale
+
+    pqk_status pqk_quantize_dynamic(const pqk_array *x, const pqk_dynamic *how, const pqk_array *q, void *scale)
+
     const char *pqk_layer_name(int layer)
     int pqk_layer_supported(int layer)
     int pqk_active_layer()

@@ -10,6 +10,9 @@ _T = TypeVar("_T")
 
 CONVENTIONS: dict[str, int]
 ROUNDINGS: dict[str, int]
+SCALE_ABSMAX: int
+SCALE_MODES: dict[str, int]
+SCALE_NVFP4: int
 TORCH_DECOMPOSED_GROUP: int
 
 def quantize(
@@ -150,6 +153,15 @@ def cast(
     seed: int,
 ) -> None: ...
 def cast_plain(x: object, out: object, saturate: bool) -> bool: ...
+def quantize_dynamic(
+    x: _Array,
+    q: _Array,
+    packed_dtype: np.dtype[Any] | None,
+    scale: _Array,
+    block: _Sizes | None,
+    mode: int,
+    global_scale: float,
+) -> None: ...
 def in_float_environment(function: Callable[[], _T]) -> _T: ...
 def layers() -> list[tuple[str, bool]]: ...
 def active_layer() -> str: ...
