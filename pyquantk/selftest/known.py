@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,10 @@ def wrong_answers() -> list[str]:
     expect("matmul([-128] * 3, [255] * 3)", qk.matmul(low, high), [[-97920]])
     expect("matmul(..., b_zero_point=255)", qk.matmul(low, qk.pack(high, zero_point=255)), [[0]])
     # -97920 * 0.5 * 2**-8 + 1.25 = -190; -97920 / 1024 = -95.625 rounds to -96.
-    scales = {"a_scale": 0.5, "b_scale": 2.0**-8}
-    expect("qmatmul(..., bias=[1.25])", qk.qmatmul(low, high, bias=[1.25], **scales), [[-190.0]])
-    expect("qmatmul(..., 'relu')", qk.qmatmul(low, high, activation="relu", **scales), [[0.0]])
-    expect("qmatmul(..., 'int8')", qk.qmatmul(low, high, dtype="int8", out_scale=2.0, **scales), [[-96]])
+    qmatmul = partial(qk.qmatmul, low, high, a_scale=0.5, b_scale=2.0**-8)
+    expect("qmatmul(..., bias=[1.25])", qmatmul(bias=[1.25]), [[-190.0]])
+    expect("qmatmul(..., 'relu')", qmatmul(activation="relu"), [[0.0]])
+    expect("qmatmul(..., 'int8')", qmatmul(dtype="int8", out_scale=2.0), [[-96]])
     # absmax 254 gives the step 2, and -1 / 2 is a tie that goes to 0: 127 * 2 * 1 + 0.5.
     layer = qk.QuantizedLinear(np.array([[1.0, 1.0]], np.float32), [0.5])
     expect("QuantizedLinear([[1, 1]], [0.5])([[254, -1]])", layer(np.array([[254.0, -1.0]], np.float32)), [[254.5]])
