@@ -80,10 +80,12 @@ def test_an_unknown_layer_is_an_error(harness: Path) -> None:
     assert "sse9" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["test_select", "test_division", "test_epilogue", "test_activations", "test_linear"])
+@pytest.mark.parametrize(
+    "name", ["test_select", "test_division", "test_epilogue", "test_activations", "test_linear", "test_gemm_float"]
+)
 def test_program(name: str, tmp_path: Path) -> None:
     program = build(name, [ROOT / "tests" / "c" / f"{name}.c"], tmp_path)
-    assert " 0 failures" in run(program, *(["--quick"] if name == "test_division" else []))
+    assert " 0 failures" in run(program, *(["--quick"] if name in ("test_division", "test_gemm_float") else []))
 
 
 def test_a_stratified_part_of_all_float32_is_cast_exactly(tmp_path: Path) -> None:

@@ -8,6 +8,11 @@
 #include "core/macros.h"
 #include "dispatch/dispatch.h"
 
+/* What byte permutations do by table: everything that reads or writes narrow floats. */
+#define PQK_TABLE_OPS   \
+    PQK_NARROW_CAST_OPS \
+    PQK_GEMM_FLOAT_ALL(PQK_SLOT_GEMM_FLOAT)
+
 #define PQK_SLOT(op, type) extern type pqk_##op##_scalar, pqk_##op##_avx2, pqk_##op##_avx512;
 PQK_ALL_OPS
 #undef PQK_SLOT
@@ -15,7 +20,7 @@ PQK_ALL_OPS
 PQK_PRODUCT_OPS
 #undef PQK_SLOT
 #define PQK_SLOT(op, type) extern type pqk_##op##_avx512vbmi;
-PQK_NARROW_CAST_OPS
+PQK_TABLE_OPS
 #undef PQK_SLOT
 
 static const struct pqk_kernels scalar = {
@@ -46,7 +51,7 @@ static const struct pqk_kernels avx512vnni = {
 };
 static const struct pqk_kernels avx512vbmi = {
 #define PQK_SLOT(op, type) .op = &pqk_##op##_avx512vbmi,
-    PQK_NARROW_CAST_OPS
+    PQK_TABLE_OPS
 #undef PQK_SLOT
 };
 

@@ -5,7 +5,7 @@
  *
  *     for KC rows of k at a time, within a group:      B: decoded once, [KC][32] float32 = 16 KiB
  *         for each row panel of the block:             C: [BLOCK][32] float32 = 30 KiB, a row panel at a time
- *             C += A B
+ *             C += A B                                 a block of one row: both steps in one
  *     epilogue, row panel by row panel
  *
  * B stays in the first-level cache; A and C stream from the second, mr * 4 bytes for mr * 32 multiply-adds.  k runs
@@ -118,11 +118,19 @@ static void multiply(const struct strip *s, int64_t panel, const float *a, int64
     const struct pqk_gemm_float_job *job = s->job;
     const int64_t k = job->w->k, group = job->w->group;
     PQK_ALIGNED(64) float b[KC * PANEL];
+    PQK_ALIGNED(64) char lanes[PQK_FLOAT_LANES];
+    struct pqk_panel_codes codes;
+    if (job->w->format) job->kernels->begin(job->w->format, lanes);
     if (k == 0) memset(c, 0, (size_t)(rows + PQK_GEMM_FLOAT_MAX_MR) * PANEL * sizeof *c);
     for (int64_t p = 0, n; p < k; p += n) {
         n = group - p % group < k - p ? group - p % group : k - p;
         n = n < KC ? n : KC;
-        pqk_weights_decode(job->w, panel, p, (size_t)n, b);
+        pqk_weights_codes(job->w, panel, p, &codes);
+        if (rows == 1) {
+            job->kernels->row((size_t)n, &codes, lanes, a + p, c, p == 0);
+            continue;
+        }
+        job->kernels->decode((size_t)n, &codes, lanes, b);
         const float *at = a;
         for (int64_t i = 0; i < rows;) {
             const struct pqk_gemm_float_shape *shape = shape_for(job->kernels, rows - i);

@@ -7,20 +7,36 @@
  * is taken in the order of p with one rounding each, so that its bits are the same on every ISA, for any blocking and
  * any number of threads.  Lanes hold different columns j, never parts of one sum.
  *
- *   kernel    ukr_tpl.h, ukr_<isa>.c   an mr x nr tile of C for a stretch of k, in registers
- *   driver    driver.c                 decodes B a panel and KC rows at a time into the first-level cache, by the
- *                                      dequantize kernels of the active layer; threads
+ *   weights   weights.c                B as it is kept: panels of 32 columns, a byte an element, scales beside them
+ *   kernels   ukr_tpl.h, ukr_<isa>.c   an mr x nr tile of C for a stretch of k, in registers
+ *             decode_tpl.h             B to float32; for one row of A, B to float32 and times A
+ *   driver    driver.c                 decodes B a panel and KC rows at a time into the first-level cache; threads
  */
 #ifndef PQK_GEMM_FLOAT_H
 #define PQK_GEMM_FLOAT_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+struct pqk_float_format;
 
 /* c[mr][nr] = (first ? 0 : c) + sum over k of a[k][mr] * b[k][nr], as above; rows of b and c are PQK_FLOAT_PANEL
  * elements apart, so that every layer reads the same packed B, and 64-byte aligned where nr allows. */
 typedef void pqk_gemm_float_run(size_t k, const float *a, const float *b, float *c, bool first);
 
-enum { PQK_FLOAT_PANEL = 32, PQK_GEMM_FLOAT_SHAPES = 6, PQK_GEMM_FLOAT_MAX_MR = 16 };
+enum { PQK_FLOAT_PANEL = 32, PQK_GEMM_FLOAT_SHAPES = 6, PQK_GEMM_FLOAT_MAX_MR = 16, PQK_FLOAT_LANES = 512 };
+
+/* Rows of a panel as they are kept: [rows][32] bytes, any address, that mean
+ *     format NULL     (float)(q - zero_point[j]) * scale[j], one rounding; q int8, or uint8 where is_unsigned
+ *     otherwise       the number of that format, times scale[j] unless scale = NULL
+ * scale and zero_point: of the 32 columns; zero_point may be NULL. */
+struct pqk_panel_codes {
+    const char *data;
+    bool is_unsigned;
+    const struct pqk_float_format *format;
+    const float *scale;
+    const int32_t *zero_point;
+};
 
 struct pqk_gemm_float {
     int nr; /* divides PQK_FLOAT_PANEL */
@@ -28,6 +44,14 @@ struct pqk_gemm_float {
         int mr;
         pqk_gemm_float_run *run;
     } shape[PQK_GEMM_FLOAT_SHAPES]; /* by falling mr; the last is mr = 1; run = NULL past the end */
+    /* What decoding this format wants to know beforehand, in PQK_FLOAT_LANES bytes at a multiple of 64. */
+    void (*begin)(const struct pqk_float_format *format, void *lanes);
+    /* b[rows][32] = what the codes mean; which NaN a NaN becomes is not defined.  lanes: of begin; not read where
+     * format = NULL.  b is 64-byte aligned. */
+    void (*decode)(size_t rows, const struct pqk_panel_codes *codes, const void *lanes, float *b);
+    /* c[32] = (first ? 0 : c) + sum over the rows p of a[p] * b[p][32] likewise; c is 64-byte aligned. */
+    void (*row)(size_t rows, const struct pqk_panel_codes *codes, const void *lanes, const float *a, float *c,
+                bool first);
 };
 
 typedef const struct pqk_gemm_float pqk_gemm_float_kernels;

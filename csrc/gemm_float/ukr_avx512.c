@@ -1,15 +1,5 @@
-/* ukr_avx512.c -- 12 x 32 tile. */
+/* ukr_avx512.c -- 12 x 32 tile; floats of 8 bits decoded by arithmetic. */
 #define PQK_ISA avx512
 #include "simd/vec_avx512.h"
-#include "gemm_float/ukr_tpl.h"
-
-GEMM_FLOAT_SHAPE(12, 2)
-GEMM_FLOAT_SHAPE(8, 2)
-GEMM_FLOAT_SHAPE(4, 2)
-GEMM_FLOAT_SHAPE(2, 2)
-GEMM_FLOAT_SHAPE(1, 2)
-
-extern const struct pqk_gemm_float PQK_NAME(gemm_float);
-const struct pqk_gemm_float PQK_NAME(gemm_float) = {
-    32, {{12, run_12}, {8, run_8}, {4, run_4}, {2, run_2}, {1, run_1}}
-};
+#include "convert/lanes_avx512.h"
+#include "gemm_float/ukr_tiles_512.h"

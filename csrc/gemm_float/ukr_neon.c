@@ -1,6 +1,8 @@
 /* ukr_neon.c -- 6 x 16 tile: 24 accumulators of 4 columns. */
 #define PQK_ISA neon
 #include "simd/vec_neon.h"
+#include "convert/lanes_neon.h"
+#include "gemm_float/decode_tpl.h"
 #include "gemm_float/ukr_tpl.h"
 
 GEMM_FLOAT_SHAPE(6, 4)
@@ -10,5 +12,6 @@ GEMM_FLOAT_SHAPE(1, 4)
 
 extern const struct pqk_gemm_float PQK_NAME(gemm_float);
 const struct pqk_gemm_float PQK_NAME(gemm_float) = {
-    16, {{6, run_6}, {4, run_4}, {2, run_2}, {1, run_1}}
+    16, {{6, run_6}, {4, run_4}, {2, run_2}, {1, run_1}},
+     decode_begin, decode_panel, decode_row
 };

@@ -1,22 +1,23 @@
-/* weights.c -- pqk_weights: packing, decoding. */
+/* weights.c -- pqk_weights: packing, and where a piece of it is. */
 #include "gemm_float/weights.h"
 #include <string.h>
+#include "affine/integers.h"
 #include "convert/convert.h"
 #include "core/memory.h"
-#include "dequantize/dequantize.h"
+#include "tiles/tiles.h"
 
-/* Elements are bytes: an integer type of 8 bits or less, one a byte, or a float type of 8 bits or less. */
-static bool type_is_float(pqk_type type)
-{
-    int bits;
-    return !pqk_is_wide(type) && pqk_format_of(type, &bits) && bits == 8;
-}
-
-static bool type_is_integer(pqk_type type)
+/* What a type's bytes mean; false for what is not one element a byte.  highest - lowest is 2^bits - 1 of an integer. */
+static bool type_known(struct pqk_weights *w, int32_t *lowest, int32_t *highest)
 {
     enum pqk_integer_slot slot;
-    int32_t lowest, highest;
-    return pqk_type_bits(type) == 8 && pqk_integer_type(type, &slot, &lowest, &highest);
+    int bits;
+    if (pqk_is_wide(w->type) || pqk_type_bits(w->type) != 8) return false;
+    *lowest = *highest = 0; /* of zero points, which a float type does not have */
+    w->format = pqk_format_of(w->type, &bits);
+    if (w->format) return true;
+    if (!pqk_integer_type(w->type, &slot, lowest, highest)) return false;
+    w->is_unsigned = *lowest == 0;
+    return true;
 }
 
 /* Where in the caller's arrays the parameters of group g, column j are. */
@@ -27,11 +28,8 @@ struct params_of {
 
 static int64_t params_at(const struct params_of *p, int64_t g, int64_t j) { return g * p->blocks + j / p->columns; }
 
-static bool zero_points_fit(const struct pqk_weights *w, const struct params_of *p)
+static bool zero_points_fit(const struct pqk_weights *w, const struct params_of *p, int32_t lowest, int32_t highest)
 {
-    enum pqk_integer_slot slot;
-    int32_t lowest = 0, highest = 0; /* a float type has none */
-    (void)pqk_integer_type(w->type, &slot, &lowest, &highest);
     for (int64_t i = 0; p->params->zero_point && i < w->groups * p->blocks; ++i)
         if (p->params->zero_point[i] < lowest || p->params->zero_point[i] > highest) return false;
     return true;
@@ -47,6 +45,13 @@ static void copy_params(struct pqk_weights *w, const struct params_of *p)
             if (w->scale) w->scale[g * all + j] = given ? p->params->scale[at] : 1.0f;
             if (w->zero_point) w->zero_point[g * all + j] = given ? p->params->zero_point[at] : 0;
         }
+}
+
+/* Integers of 4 and 2 bits to bytes of their value: of a byte only the low bits count.  mask: highest - lowest. */
+static void widen_codes(char *codes, size_t count, uint8_t mask, bool is_unsigned)
+{
+    const uint8_t top = is_unsigned ? 0 : (uint8_t)(mask / 2 + 1);
+    for (size_t i = 0; i < count; ++i) codes[i] = (char)(uint8_t)((((uint8_t)codes[i] & mask) ^ top) - top);
 }
 
 /* One panel: 32 columns of b, or the n < 32 that are left. */
@@ -83,20 +88,23 @@ pqk_status pqk_weights_pack(const pqk_array *b, const pqk_params *params, pqk_we
 {
     const int64_t *block = params ? params->block : NULL;
     const struct pqk_operands operands = {{b}, 1, 0, block};
-    if (!type_is_integer(b->type) && !type_is_float(b->type)) return PQK_ERROR_TYPE;
+    struct pqk_weights w = {.type = b->type};
+    int32_t lowest, highest;
+    if (!type_known(&w, &lowest, &highest)) return PQK_ERROR_TYPE;
     if (b->ndim != 2) return PQK_ERROR_SHAPE;
     const pqk_status status = pqk_tiles_check(&operands, NULL);
     if (status) return status;
 
-    struct pqk_weights w = {.type = b->type, .k = b->shape[0], .n = b->shape[1]};
+    w.k = b->shape[0];
+    w.n = b->shape[1];
     w.panels = w.n / PQK_FLOAT_PANEL + (w.n % PQK_FLOAT_PANEL != 0);
     w.group = block && block[0] < w.k ? block[0] : w.k;
     w.groups = w.k ? w.k / w.group + (w.k % w.group != 0) : 1;
     const int64_t columns = block && block[1] < w.n ? block[1] : w.n ? w.n : 1;
     const struct params_of p = {params, columns, w.n / columns + (w.n % columns != 0)};
-    if (params && !zero_points_fit(&w, &p)) return PQK_ERROR_ZERO_POINT;
+    if (params && !zero_points_fit(&w, &p, lowest, highest)) return PQK_ERROR_ZERO_POINT;
 
-    const bool scales = params || type_is_integer(b->type), zero_points = params && params->zero_point;
+    const bool scales = params || !w.format, zero_points = params && params->zero_point;
     size_t data_bytes, param_bytes;
     if (!measure(&w, scales, zero_points, &data_bytes, &param_bytes)) return PQK_ERROR_SHAPE;
     struct pqk_weights *made = pqk_aligned_alloc(sizeof *made);
@@ -115,6 +123,8 @@ pqk_status pqk_weights_pack(const pqk_array *b, const pqk_params *params, pqk_we
         copy_panel(w.data + (size_t)i * w.panel_bytes, (const char *)b->data + j * j_stride, p_stride, j_stride, w.k,
                    n);
     }
+    if (highest - lowest < 255 && !w.format)
+        widen_codes(w.data, (size_t)w.panels * w.panel_bytes, (uint8_t)(highest - lowest), w.is_unsigned);
     *made = w;
     *weights = made;
     return PQK_OK;
@@ -131,25 +141,14 @@ void pqk_weights_describe(const pqk_weights *weights, pqk_weights_info *info)
     *info = (pqk_weights_info){weights->k, weights->n, weights->group, weights->type, weights->bytes};
 }
 
-void pqk_weights_decode(const struct pqk_weights *w, int64_t panel, int64_t p, size_t rows, float *b)
+void pqk_weights_codes(const struct pqk_weights *w, int64_t panel, int64_t p, struct pqk_panel_codes *codes)
 {
-    const ptrdiff_t param = (ptrdiff_t)(w->group ? p / w->group : 0) * (w->panels * PQK_FLOAT_PANEL);
-    const struct pqk_tile tile = {
-        .rows = rows,
-        .n = PQK_FLOAT_PANEL,
-        .data = {w->data + (size_t)panel * w->panel_bytes + (size_t)p * w->row_bytes, (char *)b                                 },
-        .row_stride = {(ptrdiff_t)w->row_bytes,                                             PQK_FLOAT_PANEL * (ptrdiff_t)sizeof(float)},
-        .param = param + (ptrdiff_t)panel * PQK_FLOAT_PANEL,
-        .param_col = 1,
+    const int64_t param = (w->group ? p / w->group : 0) * (w->panels * PQK_FLOAT_PANEL) + panel * PQK_FLOAT_PANEL;
+    *codes = (struct pqk_panel_codes){
+        .data = w->data + (size_t)panel * w->panel_bytes + (size_t)p * w->row_bytes,
+        .is_unsigned = w->is_unsigned,
+        .format = w->format,
+        .scale = w->scale ? w->scale + param : NULL,
+        .zero_point = w->zero_point ? w->zero_point + param : NULL,
     };
-    if (type_is_integer(w->type)) {
-        struct pqk_affine affine = {.scale = w->scale, .zero_point = w->zero_point};
-        enum pqk_integer_slot slot;
-        (void)pqk_integer_type(w->type, &slot, &affine.quant_min, &affine.quant_max);
-        pqk_dequantize_kernel(slot, PQK_F32)(&tile, &affine);
-    } else {
-        struct pqk_convert convert = {.rounding = PQK_NEAREST_EVEN, .scale = w->scale};
-        convert.format = pqk_format_of(w->type, &convert.bits);
-        pqk_convert_kernel(w->type, PQK_F32)(&tile, &convert);
-    }
 }

@@ -13,6 +13,8 @@
 
 struct pqk_weights {
     pqk_type type;
+    const struct pqk_float_format *format; /* NULL: integers, kept as int8 or uint8 whatever their width */
+    bool is_unsigned;
     int64_t k, n, panels;
     int64_t group, groups; /* rows that share a scale: k and 1 without groups */
     size_t row_bytes, panel_bytes, bytes;
@@ -21,7 +23,7 @@ struct pqk_weights {
     int32_t *zero_point; /* likewise; NULL: all 0 */
 };
 
-/* Rows [p, p + rows) of a panel, of one group, as float32 in b[rows][32]. */
-void pqk_weights_decode(const struct pqk_weights *w, int64_t panel, int64_t p, size_t rows, float *b);
+/* Rows of a panel from row p on, up to the end of its group. */
+void pqk_weights_codes(const struct pqk_weights *w, int64_t panel, int64_t p, struct pqk_panel_codes *codes);
 
 #endif

@@ -1,18 +1,20 @@
-/* gemm_float.c -- the micro-kernels of gemm_float/gemm_float.h, each layer by itself, against a plain loop of fmaf.
+/* gemm_float.c -- the kernels of gemm_float/gemm_float.h, each layer by itself, against plain loops: fmaf, and
+ * formats/small_float.h or integers for what stored elements mean.
  *
  * A (k x mr), the part of B that the kernel may read and C end, or begin, at forbidden pages; what lies between the
- * kernel's columns of C must stay.
+ * kernel's columns of C must stay.  So do codes, scales and zero points of the kernels that decode.
  */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "convert/convert.h"
 #include "gemm.h"
 
 enum { SHORT_K = 69, LONG_K = 5000, MAX_MR = PQK_GEMM_FLOAT_MAX_MR, PANEL = PQK_FLOAT_PANEL };
 
-static struct guard a_memory, b_memory, c_memory;
+static struct guard a_memory, b_memory, c_memory, codes_memory, scale_memory, zero_memory;
 static float *expected;
 
 static void make_memory(void)
@@ -21,6 +23,9 @@ static void make_memory(void)
     a_memory = guard_make((size_t)LONG_K * MAX_MR * sizeof(float));
     b_memory = guard_make((size_t)LONG_K * PANEL * sizeof(float));
     c_memory = guard_make((size_t)MAX_MR * PANEL * sizeof(float));
+    codes_memory = guard_make((size_t)LONG_K * PANEL);
+    scale_memory = guard_make(PANEL * sizeof(float));
+    zero_memory = guard_make(PANEL * sizeof(int32_t));
     expected = malloc((size_t)MAX_MR * PANEL * sizeof *expected);
     if (!expected) exit(2);
 }
@@ -86,6 +91,75 @@ static void run_case(struct harness *h, uint64_t number, pqk_gemm_float_kernels 
         }
 }
 
+/* What code j of a row means. */
+static float meaning(const struct pqk_panel_codes *codes, size_t i)
+{
+    const size_t j = i % PANEL;
+    const uint8_t code = (uint8_t)codes->data[i];
+    if (codes->format) {
+        const float x = float_of(pqk_widen_float(code, codes->format));
+        return codes->scale ? x * codes->scale[j] : x;
+    }
+    const int32_t q = codes->is_unsigned ? code : (int8_t)code;
+    return (float)(q - (codes->zero_point ? codes->zero_point[j] : 0)) * codes->scale[j];
+}
+
+/* Random elements of any type, with and without parameters. */
+static void make_codes(struct rng *rng, struct pqk_panel_codes *codes, size_t rows, bool at_end)
+{
+    static const pqk_type types[] = {PQK_S8,   PQK_U8,     PQK_E4M3FN,      PQK_E5M2,   PQK_E4M3FNUZ,
+                                     PQK_E4M3, PQK_E2M3FN, PQK_E4M3B11FNUZ, PQK_E2M1FN, PQK_E5M2FNUZ,
+                                     PQK_E3M4, PQK_E3M2FN, PQK_E8M0FNU};
+    const pqk_type type = types[rng_below(rng, sizeof types / sizeof types[0])];
+    const size_t bytes = rows * PANEL;
+    int bits;
+    char *data = at_end ? codes_memory.high - bytes : codes_memory.low;
+    float *scale = put(&scale_memory, PANEL, at_end, true);
+    int32_t *zero_point = (int32_t *)put(&zero_memory, PANEL, at_end, true);
+    for (size_t i = 0; i < bytes; ++i) data[i] = (char)rng_below(rng, 256);
+    fill(rng, scale, PANEL);
+    for (int j = 0; j < PANEL; ++j) zero_point[j] = rng_between(rng, -128, 255);
+    *codes = (struct pqk_panel_codes){
+        .data = data, .is_unsigned = type == PQK_U8, .format = pqk_format_of(type, &bits), .scale = scale};
+    if (codes->format && rng_chance(rng, 50)) codes->scale = NULL;
+    if (!codes->format && rng_chance(rng, 50)) codes->zero_point = zero_point;
+}
+
+/* decode, or one row of A times what it would decode. */
+static void run_decode(struct harness *h, uint64_t number, pqk_gemm_float_kernels *g, size_t rows)
+{
+    struct rng rng = rng_make(h->options.seed, h->kernel, number);
+    const bool at_end = rng_chance(&rng, 70), first = rng_chance(&rng, 50), multiply = rng_chance(&rng, 50);
+    PQK_ALIGNED(64) char lanes[PQK_FLOAT_LANES];
+    struct pqk_panel_codes codes;
+    make_codes(&rng, &codes, rows, at_end);
+    float *a = put(&a_memory, rows, at_end, false), *b = put(&b_memory, rows * PANEL, at_end, true);
+    float *c = put(&c_memory, PANEL, at_end, true);
+    fill(&rng, a, rows);
+    fill(&rng, c, PANEL);
+    for (int j = 0; j < PANEL; ++j) {
+        float sum = first ? 0.0f : c[j];
+        for (size_t p = 0; p < rows; ++p) sum = fmaf(a[p], meaning(&codes, p * PANEL + (size_t)j), sum);
+        expected[j] = sum;
+    }
+    machine_before_kernel();
+    if (codes.format) g->begin(codes.format, lanes);
+    if (multiply)
+        g->row(rows, &codes, lanes, a, c, first);
+    else
+        g->decode(rows, &codes, lanes, b);
+    const char *wrong = machine_after_kernel(rows);
+    ++h->cases;
+    h->elements += rows * PANEL;
+    if (wrong) fail(h, number, wrong, 1, rows, 0, 0);
+    for (size_t i = 0; i < (multiply ? PANEL : rows * PANEL); ++i) {
+        const float is = multiply ? c[i] : b[i], should = multiply ? expected[i] : meaning(&codes, i);
+        if (same(is, should)) continue;
+        fail(h, number, multiply ? "a sum of a row" : "a decoded element", 1, rows, is, should);
+        return;
+    }
+}
+
 void test_pqk_gemm_float_kernels(struct harness *h, pqk_gemm_float_kernels *kernels, pqk_gemm_float_kernels *reference)
 {
     (void)reference; /* the loop above is what all layers are compared with */
@@ -102,4 +176,9 @@ void test_pqk_gemm_float_kernels(struct harness *h, pqk_gemm_float_kernels *kern
             if (h->options.only < 0 || (uint64_t)h->options.only == number)
                 run_case(h, number, kernels, &kernels->shape[s], k);
         }
+    for (uint64_t i = 0; i < (quick ? 500 : 5000); ++i) {
+        const uint64_t number = 1000000 + i;
+        const size_t rows = i < SHORT_K ? (size_t)i : (size_t)(i * 37 % 130);
+        if (h->options.only < 0 || (uint64_t)h->options.only == number) run_decode(h, number, kernels, rows);
+    }
 }
