@@ -267,6 +267,8 @@ static void scatter(const struct pqk_gemm_job *job, const char *from, ptrdiff_t 
             memcpy(to + r * job->c_row + j * job->c_col, from + r * from_row + j * job->c_size, (size_t)job->c_size);
 }
 
+static PQK_ALIGNED(64) const int32_t zeros[PQK_GEMM_MAX_NR];
+
 /* One tile of C: rows [r, r + shape) of the chunk, `panel` of B. */
 static void multiply_tile(const struct chunk *chunk, struct pqk_epilogue_tile *tile, int32_t *acc,
                           const struct pqk_gemm_shape *shape, int64_t r, int64_t panel)
@@ -277,18 +279,19 @@ static void multiply_tile(const struct chunk *chunk, struct pqk_epilogue_tile *t
     const uint8_t *a = chunk->a + (size_t)r * chunk->plan->a_row, *b = chunk->b + (size_t)panel * chunk->b_panel;
     const int32_t *row_sums = chunk->row_sums ? chunk->row_sums + r : NULL;
     const int32_t *col_sums = chunk->group_sums ? chunk->group_sums + panel * cut->groups * g->nr : NULL;
+    const ptrdiff_t acc_row = g->nr * (ptrdiff_t)sizeof *acc;
 
     if (!job->grouped) {
         tile->rowsum = row_sums;
         tile->colsum = col_sums;
         tile->k = (int32_t)(uint32_t)cut->k;
-        shape->run(cut->all, a, b, acc);
+        shape->run(cut->all, a, b, zeros, acc, acc_row);
     } else {
         for (int64_t i = 0; i < cut->groups; ++i) {
             const int64_t length = pqk_gemm_group_length(cut, i);
             const size_t step = (size_t)i * cut->steps;
             shape->run(pqk_gemm_steps(g, length), a + step * pqk_gemm_a_step(g, shape->mr),
-                       b + step * pqk_gemm_b_step(g), acc);
+                       b + step * pqk_gemm_b_step(g), zeros, acc, acc_row);
             tile->rowsum = row_sums ? row_sums + i * chunk->plan->sums_group : NULL;
             tile->colsum = col_sums ? col_sums + i * g->nr : NULL;
             tile->k = (int32_t)(uint32_t)length;
@@ -300,12 +303,36 @@ static void multiply_tile(const struct chunk *chunk, struct pqk_epilogue_tile *t
     job->epilogue->finish(job->call, tile);
 }
 
+/* Is C what the micro-kernel leaves, but for a number to each column that it can begin with?  Then whole tiles need no
+ * epilogue. */
+static bool is_plain(const struct pqk_gemm_job *job)
+{
+    const struct pqk_epilogue_call *call = job->call;
+    const pqk_integers *u = &call->e->a_zero_point;
+    return call->type == PQK_S32 && !job->grouped && !call->has_v && (!u->data || !u->step) &&
+           job->c_col == job->c_size;
+}
+
+/* What the sums of a panel begin with: -u c[j]. */
+static const int32_t *start_of_panel(const struct chunk *chunk, int64_t panel, int32_t *start)
+{
+    if (!chunk->group_sums) return zeros;
+    const struct pqk_epilogue_call *call = chunk->job->call;
+    const int nr = chunk->job->kernels->nr;
+    const int32_t *sums = chunk->group_sums + panel * nr; /* one group */
+    const uint32_t u =
+        (uint32_t)call->a_flip + (uint32_t)(call->e->a_zero_point.data ? *call->e->a_zero_point.data : 0);
+    for (int j = 0; j < nr; ++j) start[j] = (int32_t)(0 - u * (uint32_t)sums[j]);
+    return start;
+}
+
 /* Rows [r, r_end) of the chunk times panels [panel, panel_end). */
 static void multiply(const struct chunk *chunk, int64_t r_begin, int64_t r_end, int64_t panel, int64_t panel_end)
 {
     const struct pqk_gemm_job *job = chunk->job;
     const struct pqk_gemm *g = job->kernels;
-    PQK_ALIGNED(64) int32_t acc[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR];
+    const bool plain = is_plain(job);
+    PQK_ALIGNED(64) int32_t acc[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR], room[PQK_GEMM_MAX_NR];
     PQK_ALIGNED(64) float sum[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR];
     PQK_ALIGNED(64) char buffer[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR * 4];
     if (job->grouped && job->cut.groups == 0) memset(sum, 0, sizeof sum);
@@ -320,6 +347,8 @@ static void multiply(const struct chunk *chunk, int64_t r_begin, int64_t r_end, 
             .j = j,
         };
         const bool direct = skip == 0 && job->c_col == job->c_size;
+        const bool whole = plain && skip == 0 && tile.columns == g->nr;
+        const int32_t *start = whole ? start_of_panel(chunk, panel, room) : NULL;
         for (int64_t r = r_begin; r < r_end;) {
             const struct pqk_gemm_shape *shape = shape_for(g, r_end - r);
             char *c = job->c + (chunk->row + r) * job->c_row + (j + skip) * job->c_col;
@@ -328,7 +357,11 @@ static void multiply(const struct chunk *chunk, int64_t r_begin, int64_t r_end, 
             tile.c = direct ? c : buffer;
             tile.c_row = direct ? job->c_row : (ptrdiff_t)g->nr * job->c_size;
             if (direct) prefetch_tile(&tile, job->c_size);
-            multiply_tile(chunk, &tile, acc, shape, r, panel);
+            if (whole && tile.rows == shape->mr)
+                shape->run(job->cut.all, chunk->a + (size_t)r * chunk->plan->a_row,
+                           chunk->b + (size_t)panel * chunk->b_panel, start, c, job->c_row);
+            else
+                multiply_tile(chunk, &tile, acc, shape, r, panel);
             if (!direct) scatter(job, buffer + skip * job->c_size, tile.c_row, tile.rows, tile.columns - (int)skip, c);
             r += shape->mr;
         }

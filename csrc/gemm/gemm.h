@@ -20,16 +20,17 @@
 #include <stdint.h>
 #include "include/pyquantk.h"
 
-/* c[mr][nr] = sum over kb steps of a[step][mr][kr] * b[step][nr][kr], zeros where kb = 0; c is 64-byte aligned and
- * overwritten.  a: any address; b: 64-byte aligned.  Nothing else is read or written. */
-typedef void pqk_gemm_run(size_t kb, const void *a, const void *b, int32_t *c);
+/* c[i][j] = start[j] + sum over kb steps of a[step][i][kr] * b[step][j][kr], for i < mr, j < nr.  c is overwritten:
+ * int32 at any address, rows c_row bytes apart, so that it can be the caller's C or the driver's tile; start: nr
+ * numbers, and like b 64-byte aligned; a: any address.  Nothing else is read or written. */
+typedef void pqk_gemm_run(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row);
 
 enum { PQK_GEMM_SHAPES = 6, PQK_GEMM_MAX_MR = 16, PQK_GEMM_MAX_NR = 64, PQK_GEMM_MAX_KR = 16 };
 
 /* The kernels of a layer.  They differ in mr only, so that one packed B serves every M: the driver cuts M into row
  * panels of these heights, and the last panel has unused rows of zeros. */
 struct pqk_gemm {
-    int nr, kr; /* nr a multiple of 16, and nr kr one of 64 */
+    int nr, kr; /* nr a multiple of 16, and nr kr one of 32 */
     bool a_unsigned;
     bool a_wide; /* packed A is int16, two bytes an element */
     struct pqk_gemm_shape {

@@ -41,10 +41,11 @@ static PQK_INLINE void step(__m256i *acc_s32x8, const int16_t *a, const int8_t *
     }
 }
 
-static PQK_INLINE void tile(int mr, size_t kb, const int16_t *a, const int8_t *b, int32_t *c)
+static PQK_INLINE void tile(int mr, size_t kb, const int16_t *a, const int8_t *b, const int32_t *start, char *c,
+                            ptrdiff_t c_row)
 {
     __m256i acc_s32x8[6 * NV];
-    unrolled_for (int r = 0; r < mr * NV; ++r) acc_s32x8[r] = _mm256_setzero_si256();
+    unrolled_for (int r = 0; r < mr * NV; ++r) acc_s32x8[r] = _mm256_load_si256((const __m256i *)start + r % NV);
     /* The sums wait for a VPADDD alone, one cycle: no second set of accumulators is needed for any mr. */
     for (; mr <= 2 && kb >= 4; kb -= 4, a += 4 * mr * KR, b += 4 * STEP) {
         _mm_prefetch((const char *)b + AHEAD, _MM_HINT_T0);
@@ -52,13 +53,26 @@ static PQK_INLINE void tile(int mr, size_t kb, const int16_t *a, const int8_t *b
         unrolled_for (int s = 0; s < 4; ++s) step(acc_s32x8, a + s * mr * KR, b + s * STEP, mr);
     }
     for (; kb; --kb, a += mr * KR, b += STEP) step(acc_s32x8, a, b, mr);
-    unrolled_for (int r = 0; r < mr * NV; ++r) _mm256_store_si256((__m256i *)c + r, acc_s32x8[r]);
+    unrolled_for (int i = 0; i < mr; ++i, c += c_row)
+        unrolled_for (int v = 0; v < NV; ++v) _mm256_storeu_si256((__m256i *)c + v, acc_s32x8[i * NV + v]);
 }
 
-static void run_6(size_t kb, const void *a, const void *b, int32_t *c) { tile(6, kb, a, b, c); }
-static void run_4(size_t kb, const void *a, const void *b, int32_t *c) { tile(4, kb, a, b, c); }
-static void run_2(size_t kb, const void *a, const void *b, int32_t *c) { tile(2, kb, a, b, c); }
-static void run_1(size_t kb, const void *a, const void *b, int32_t *c) { tile(1, kb, a, b, c); }
+static void run_6(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(6, kb, a, b, start, c, c_row);
+}
+static void run_4(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(4, kb, a, b, start, c, c_row);
+}
+static void run_2(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(2, kb, a, b, start, c, c_row);
+}
+static void run_1(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(1, kb, a, b, start, c, c_row);
+}
 
 static void pack_a(const void *a, ptrdiff_t row_stride, int m, int mr, size_t k, uint8_t flip, void *packed,
                    int32_t *sums)

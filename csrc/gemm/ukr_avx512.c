@@ -41,10 +41,11 @@ static PQK_INLINE void step(__m512i *acc_s32x16, const int16_t *a, const int8_t 
     }
 }
 
-static PQK_INLINE void tile(int mr, size_t kb, const int16_t *a, const int8_t *b, int32_t *c)
+static PQK_INLINE void tile(int mr, size_t kb, const int16_t *a, const int8_t *b, const int32_t *start, char *c,
+                            ptrdiff_t c_row)
 {
     __m512i acc_s32x16[12 * NV];
-    unrolled_for (int r = 0; r < mr * NV; ++r) acc_s32x16[r] = _mm512_setzero_si512();
+    unrolled_for (int r = 0; r < mr * NV; ++r) acc_s32x16[r] = _mm512_load_si512(start + r % NV * 16);
     for (; mr <= 2 && kb >= 4; kb -= 4, a += 4 * mr * KR, b += 4 * STEP) {
         unrolled_for (int s = 0; s < 4; ++s) {
             _mm_prefetch((const char *)b + s * STEP + AHEAD, _MM_HINT_T0);
@@ -52,14 +53,30 @@ static PQK_INLINE void tile(int mr, size_t kb, const int16_t *a, const int8_t *b
         }
     }
     for (; kb; --kb, a += mr * KR, b += STEP) step(acc_s32x16, a, b, mr);
-    unrolled_for (int r = 0; r < mr * NV; ++r) _mm512_store_si512(c + r * 16, acc_s32x16[r]);
+    unrolled_for (int i = 0; i < mr; ++i, c += c_row)
+        unrolled_for (int v = 0; v < NV; ++v) _mm512_storeu_si512((__m512i *)c + v, acc_s32x16[i * NV + v]);
 }
 
-static void run_12(size_t kb, const void *a, const void *b, int32_t *c) { tile(12, kb, a, b, c); }
-static void run_8(size_t kb, const void *a, const void *b, int32_t *c) { tile(8, kb, a, b, c); }
-static void run_4(size_t kb, const void *a, const void *b, int32_t *c) { tile(4, kb, a, b, c); }
-static void run_2(size_t kb, const void *a, const void *b, int32_t *c) { tile(2, kb, a, b, c); }
-static void run_1(size_t kb, const void *a, const void *b, int32_t *c) { tile(1, kb, a, b, c); }
+static void run_12(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(12, kb, a, b, start, c, c_row);
+}
+static void run_8(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(8, kb, a, b, start, c, c_row);
+}
+static void run_4(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(4, kb, a, b, start, c, c_row);
+}
+static void run_2(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(2, kb, a, b, start, c, c_row);
+}
+static void run_1(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(1, kb, a, b, start, c, c_row);
+}
 
 static void pack_a(const void *a, ptrdiff_t row_stride, int m, int mr, size_t k, uint8_t flip, void *packed,
                    int32_t *sums)

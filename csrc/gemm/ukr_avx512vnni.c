@@ -42,10 +42,12 @@ static PQK_INLINE void step(__m512i *acc_s32x16, const uint8_t *a, const int8_t 
 }
 
 /* `sets` steps at once, each into accumulators of its own: mr * NV * sets of them. */
-static PQK_INLINE void tile(int mr, int sets, size_t kb, const uint8_t *a, const int8_t *b, int32_t *c)
+static PQK_INLINE void tile(int mr, int sets, size_t kb, const uint8_t *a, const int8_t *b, const int32_t *start,
+                            char *c, ptrdiff_t c_row)
 {
     __m512i acc_s32x16[12 * NV];
-    unrolled_for (int r = 0; r < mr * NV * sets; ++r) acc_s32x16[r] = _mm512_setzero_si512();
+    unrolled_for (int r = 0; r < mr * NV; ++r) acc_s32x16[r] = _mm512_load_si512(start + r % NV * 16);
+    unrolled_for (int r = mr * NV; r < mr * NV * sets; ++r) acc_s32x16[r] = _mm512_setzero_si512();
 
     if (sets == 1) {
         for (; kb; --kb, a += mr * KR, b += STEP) {
@@ -65,14 +67,30 @@ static PQK_INLINE void tile(int mr, int sets, size_t kb, const uint8_t *a, const
         unrolled_for (int r = mr * NV; r < mr * NV * sets; ++r)
             acc_s32x16[r % (mr * NV)] = _mm512_add_epi32(acc_s32x16[r % (mr * NV)], acc_s32x16[r]);
     }
-    unrolled_for (int r = 0; r < mr * NV; ++r) _mm512_store_si512(c + r * 16, acc_s32x16[r]);
+    unrolled_for (int i = 0; i < mr; ++i, c += c_row)
+        unrolled_for (int v = 0; v < NV; ++v) _mm512_storeu_si512((__m512i *)c + v, acc_s32x16[i * NV + v]);
 }
 
-static void run_12(size_t kb, const void *a, const void *b, int32_t *c) { tile(12, 1, kb, a, b, c); }
-static void run_8(size_t kb, const void *a, const void *b, int32_t *c) { tile(8, 1, kb, a, b, c); }
-static void run_4(size_t kb, const void *a, const void *b, int32_t *c) { tile(4, 2, kb, a, b, c); }
-static void run_2(size_t kb, const void *a, const void *b, int32_t *c) { tile(2, 4, kb, a, b, c); }
-static void run_1(size_t kb, const void *a, const void *b, int32_t *c) { tile(1, 4, kb, a, b, c); }
+static void run_12(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(12, 1, kb, a, b, start, c, c_row);
+}
+static void run_8(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(8, 1, kb, a, b, start, c, c_row);
+}
+static void run_4(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(4, 2, kb, a, b, start, c, c_row);
+}
+static void run_2(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(2, 4, kb, a, b, start, c, c_row);
+}
+static void run_1(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    tile(1, 4, kb, a, b, start, c, c_row);
+}
 
 static void pack_a(const void *a, ptrdiff_t row_stride, int m, int mr, size_t k, uint8_t flip, void *packed,
                    int32_t *sums)

@@ -37,13 +37,14 @@ static PQK_INLINE void load_b(int8x16_t b[NV], const int8_t *from)
 }
 static PQK_INLINE int8x16_t load_low(const int8_t *from) { return vcombine_s8(vld1_s8(from), vdup_n_s8(0)); }
 
-static PQK_INLINE void store_rows(int32_t *c, int32x4_t sums[][NV], int rows)
+static PQK_INLINE void store_rows(uint8_t *c, ptrdiff_t c_row, const int32_t *start, int32x4_t sums[][NV], int rows)
 {
-    unrolled_for (int i = 0; i < rows; ++i)
-        unrolled_for (int v = 0; v < NV; ++v) vst1q_s32(c + NR * i + 4 * v, sums[i][v]);
+    unrolled_for (int i = 0; i < rows; ++i, c += c_row)
+        unrolled_for (int v = 0; v < NV; ++v)
+            vst1q_u8(c + 16 * v, vreinterpretq_u8_s32(vaddq_s32(sums[i][v], vld1q_s32(start + 4 * v))));
 }
 
-static void run_6(size_t kb, const void *packed_a, const void *packed_b, int32_t *c)
+static void run_6(size_t kb, const void *packed_a, const void *packed_b, const int32_t *start, void *c, ptrdiff_t c_row)
 {
     const int8_t *a = packed_a, *from_b = packed_b;
     int32x4_t sums[6][NV];
@@ -59,10 +60,10 @@ static void run_6(size_t kb, const void *packed_a, const void *packed_b, int32_t
         DOT_ROW(sums[4], b, rows_4_5, 0);
         DOT_ROW(sums[5], b, rows_4_5, 1);
     }
-    store_rows(c, sums, 6);
+    store_rows(c, c_row, start, sums, 6);
 }
 
-static void run_4(size_t kb, const void *packed_a, const void *packed_b, int32_t *c)
+static void run_4(size_t kb, const void *packed_a, const void *packed_b, const int32_t *start, void *c, ptrdiff_t c_row)
 {
     const int8_t *a = packed_a, *from_b = packed_b;
     int32x4_t sums[4][NV];
@@ -76,11 +77,11 @@ static void run_4(size_t kb, const void *packed_a, const void *packed_b, int32_t
         DOT_ROW(sums[2], b, rows, 2);
         DOT_ROW(sums[3], b, rows, 3);
     }
-    store_rows(c, sums, 4);
+    store_rows(c, c_row, start, sums, 4);
 }
 
 /* Two steps at once: sums of even steps, sums of odd steps. */
-static void run_2(size_t kb, const void *packed_a, const void *packed_b, int32_t *c)
+static void run_2(size_t kb, const void *packed_a, const void *packed_b, const int32_t *start, void *c, ptrdiff_t c_row)
 {
     const int8_t *a = packed_a, *from_b = packed_b;
     int32x4_t even[2][NV], odd[2][NV];
@@ -104,11 +105,11 @@ static void run_2(size_t kb, const void *packed_a, const void *packed_b, int32_t
     }
     unrolled_for (int i = 0; i < 2; ++i)
         unrolled_for (int v = 0; v < NV; ++v) even[i][v] = vaddq_s32(even[i][v], odd[i][v]);
-    store_rows(c, even, 2);
+    store_rows(c, c_row, start, even, 2);
 }
 
 /* Four steps at once: one register of A is four steps of the row. */
-static void run_1(size_t kb, const void *packed_a, const void *packed_b, int32_t *c)
+static void run_1(size_t kb, const void *packed_a, const void *packed_b, const int32_t *start, void *c, ptrdiff_t c_row)
 {
     const int8_t *a = packed_a, *from_b = packed_b;
     int32x4_t sums[4][NV];
@@ -134,7 +135,7 @@ static void run_1(size_t kb, const void *packed_a, const void *packed_b, int32_t
     }
     unrolled_for (int v = 0; v < NV; ++v)
         sums[0][v] = vaddq_s32(vaddq_s32(sums[0][v], sums[1][v]), vaddq_s32(sums[2][v], sums[3][v]));
-    store_rows(c, sums, 1);
+    store_rows(c, c_row, start, sums, 1);
 }
 
 static void pack_a(const void *a, ptrdiff_t row_stride, int m, int mr, size_t k, uint8_t flip, void *packed,

@@ -53,28 +53,40 @@ static PQK_INLINE int32x4_t high_halves(int32x4_t x, int32x4_t y)
 {
     return vreinterpretq_s32_s64(vtrn2q_s64(vreinterpretq_s64_s32(x), vreinterpretq_s64_s32(y)));
 }
-static PQK_INLINE void store_rows(int32_t *c, int32x4_t sums[][NV], int pairs)
+/* Four columns of C from the sum that `start` begins. */
+static PQK_INLINE void store(uint8_t *c, const int32_t *start, int32x4_t sums)
 {
-    unrolled_for (int i = 0; i < pairs; ++i) {
+    vst1q_u8(c, vreinterpretq_u8_s32(vaddq_s32(sums, vld1q_s32(start))));
+}
+static PQK_INLINE void store_rows(uint8_t *c, ptrdiff_t c_row, const int32_t *start, int32x4_t sums[][NV], int pairs)
+{
+    unrolled_for (int i = 0; i < pairs; ++i, c += 2 * c_row) {
         unrolled_for (int v = 0; v < NV; v += 2) {
-            vst1q_s32(c + NR * (2 * i) + 2 * v, low_halves(sums[i][v], sums[i][v + 1]));
-            vst1q_s32(c + NR * (2 * i + 1) + 2 * v, high_halves(sums[i][v], sums[i][v + 1]));
+            store(c + 8 * v, start + 2 * v, low_halves(sums[i][v], sums[i][v + 1]));
+            store(c + c_row + 8 * v, start + 2 * v, high_halves(sums[i][v], sums[i][v + 1]));
         }
     }
 }
 
-static PQK_INLINE void run(int pairs, size_t kb, const int8_t *a, const int8_t *b, int32_t *c)
+static PQK_INLINE void run(int pairs, size_t kb, const int8_t *a, const int8_t *b, const int32_t *start, uint8_t *c,
+                           ptrdiff_t c_row)
 {
     int32x4_t sums[3][NV];
     clear(sums[0], pairs * NV);
     for (; kb; --kb, a += 2 * pairs * KR, b += NR * KR) multiply_add(sums, pairs, a, b);
-    store_rows(c, sums, pairs);
+    store_rows(c, c_row, start, sums, pairs);
 }
-static void run_6(size_t kb, const void *a, const void *b, int32_t *c) { run(3, kb, a, b, c); }
-static void run_4(size_t kb, const void *a, const void *b, int32_t *c) { run(2, kb, a, b, c); }
+static void run_6(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    run(3, kb, a, b, start, c, c_row);
+}
+static void run_4(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    run(2, kb, a, b, start, c, c_row);
+}
 
 /* Eight sums are too few for a latency of three cycles and four pipes: even and odd steps have their own. */
-static void run_2(size_t kb, const void *packed_a, const void *packed_b, int32_t *c)
+static void run_2(size_t kb, const void *packed_a, const void *packed_b, const int32_t *start, void *c, ptrdiff_t c_row)
 {
     const int8_t *a = packed_a, *b = packed_b;
     int32x4_t even[1][NV], odd[1][NV];
@@ -86,7 +98,7 @@ static void run_2(size_t kb, const void *packed_a, const void *packed_b, int32_t
     }
     if (kb) multiply_add(even, 1, a, b);
     unrolled_for (int v = 0; v < NV; ++v) even[0][v] = vaddq_s32(even[0][v], odd[0][v]);
-    store_rows(c, even, 1);
+    store_rows(c, c_row, start, even, 1);
 }
 
 static PQK_INLINE void dot_step(int32x4_t sums[NV], int8x8_t row, const int8_t *from_b)
@@ -94,7 +106,7 @@ static PQK_INLINE void dot_step(int32x4_t sums[NV], int8x8_t row, const int8_t *
     const int8x16_t a = vcombine_s8(row, row);
     unrolled_for (int v = 0; v < NV; ++v) sums[v] = vdotq_s32(sums[v], vld1q_s8(from_b + 16 * v), a);
 }
-static void run_1(size_t kb, const void *packed_a, const void *packed_b, int32_t *c)
+static void run_1(size_t kb, const void *packed_a, const void *packed_b, const int32_t *start, void *c, ptrdiff_t c_row)
 {
     const int8_t *a = packed_a, *b = packed_b;
     int32x4_t even[NV], odd[NV];
@@ -105,8 +117,10 @@ static void run_1(size_t kb, const void *packed_a, const void *packed_b, int32_t
         dot_step(odd, vld1_s8(a + KR), b + NR * KR);
     }
     if (kb) dot_step(even, vld1_s8(a), b);
+    (void)c_row;
     unrolled_for (int v = 0; v < NV; v += 2)
-        vst1q_s32(c + 2 * v, vpaddq_s32(vaddq_s32(even[v], odd[v]), vaddq_s32(even[v + 1], odd[v + 1])));
+        store((uint8_t *)c + 8 * v, start + 2 * v,
+              vpaddq_s32(vaddq_s32(even[v], odd[v]), vaddq_s32(even[v + 1], odd[v + 1])));
 }
 
 static void pack_a(const void *a, ptrdiff_t row_stride, int m, int mr, size_t k, uint8_t flip, void *packed,

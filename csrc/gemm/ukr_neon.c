@@ -51,18 +51,28 @@ static PQK_INLINE void multiply_add(int32x4_t sums[][NV], int rows, const int8_t
     }
 }
 
-static PQK_INLINE void run(int rows, size_t kb, const int8_t *a, const int8_t *b, int32_t *c)
+static PQK_INLINE void run(int rows, size_t kb, const int8_t *a, const int8_t *b, const int32_t *start, uint8_t *c,
+                           ptrdiff_t c_row)
 {
     int32x4_t sums[3][NV];
     unrolled_for (int i = 0; i < rows; ++i)
-        unrolled_for (int v = 0; v < NV; ++v) sums[i][v] = vdupq_n_s32(0);
+        unrolled_for (int v = 0; v < NV; ++v) sums[i][v] = vld1q_s32(start + 4 * v);
     for (; kb; --kb, a += rows * KR, b += NR * KR) multiply_add(sums, rows, a, b);
-    unrolled_for (int i = 0; i < rows; ++i)
-        unrolled_for (int v = 0; v < NV; ++v) vst1q_s32(c + NR * i + 4 * v, sums[i][v]);
+    unrolled_for (int i = 0; i < rows; ++i, c += c_row)
+        unrolled_for (int v = 0; v < NV; ++v) vst1q_u8(c + 16 * v, vreinterpretq_u8_s32(sums[i][v]));
 }
-static void run_3(size_t kb, const void *a, const void *b, int32_t *c) { run(3, kb, a, b, c); }
-static void run_2(size_t kb, const void *a, const void *b, int32_t *c) { run(2, kb, a, b, c); }
-static void run_1(size_t kb, const void *a, const void *b, int32_t *c) { run(1, kb, a, b, c); }
+static void run_3(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    run(3, kb, a, b, start, c, c_row);
+}
+static void run_2(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    run(2, kb, a, b, start, c, c_row);
+}
+static void run_1(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    run(1, kb, a, b, start, c, c_row);
+}
 
 static void pack_a(const void *a, ptrdiff_t row_stride, int m, int mr, size_t k, uint8_t flip, void *packed,
                    int32_t *sums)

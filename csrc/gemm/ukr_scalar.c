@@ -1,22 +1,31 @@
 /* ukr_scalar.c -- the reference: plain C, in the shapes that compilers vectorize a little. */
+#include <string.h>
 #include "core/macros.h"
 #include "gemm/gemm.h"
 
 enum { NR = 16, KR = 4 };
 
-static PQK_INLINE void run(int mr, size_t kb, const int8_t *a, const int8_t *b, int32_t *c)
+static PQK_INLINE void run(int mr, size_t kb, const int8_t *a, const int8_t *b, const int32_t *start, char *c,
+                           ptrdiff_t c_row)
 {
     /* Unsigned: sums are modulo 2^32. */
-    uint32_t acc[4 * NR] = {0};
+    uint32_t acc[4 * NR];
+    for (int i = 0; i < mr * NR; ++i) acc[i] = (uint32_t)start[i % NR];
     for (; kb; --kb, a += mr * KR, b += NR * KR)
         for (int i = 0; i < mr; ++i)
             for (int j = 0; j < NR; ++j)
                 for (int p = 0; p < KR; ++p) acc[i * NR + j] += (uint32_t)(a[i * KR + p] * b[j * KR + p]);
-    for (int i = 0; i < mr * NR; ++i) c[i] = (int32_t)acc[i];
+    for (int i = 0; i < mr; ++i) memcpy(c + i * c_row, acc + i * NR, NR * sizeof *acc);
 }
 
-static void run_4(size_t kb, const void *a, const void *b, int32_t *c) { run(4, kb, a, b, c); }
-static void run_1(size_t kb, const void *a, const void *b, int32_t *c) { run(1, kb, a, b, c); }
+static void run_4(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    run(4, kb, a, b, start, c, c_row);
+}
+static void run_1(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    run(1, kb, a, b, start, c, c_row);
+}
 
 static void pack_a(const void *a, ptrdiff_t row_stride, int m, int mr, size_t k, uint8_t flip, void *packed,
                    int32_t *sums)

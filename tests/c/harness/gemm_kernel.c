@@ -11,7 +11,7 @@
 #include "core/macros.h"
 #include "gemm.h"
 
-enum { SHORT_K = 69, LONG_K = 140000, MAX_MR = PQK_GEMM_MAX_MR, MAX_NR = PQK_GEMM_MAX_NR };
+enum { SHORT_K = 69, LONG_K = 140000, MAX_MR = PQK_GEMM_MAX_MR, MAX_NR = PQK_GEMM_MAX_NR, ROW_GAP = 80 };
 
 void gemm_fill(struct rng *rng, uint8_t *bytes, size_t count)
 {
@@ -47,7 +47,7 @@ static void make_memory(void)
     b_packed = guard_make((size_t)MAX_NR * (LONG_K + 64));
     a_sums = guard_make(MAX_MR * 4);
     b_sums = guard_make(MAX_NR * 4);
-    c_tile = guard_make((size_t)MAX_MR * MAX_NR * 4);
+    c_tile = guard_make((size_t)MAX_MR * (MAX_NR * 4 + ROW_GAP));
     a_bytes = malloc((size_t)MAX_MR * LONG_K);
     b_bytes = malloc((size_t)MAX_NR * LONG_K);
     b_transposed = malloc((size_t)MAX_NR * LONG_K);
@@ -173,16 +173,23 @@ static const char *pack_b(struct gemm_case *c, char **packed)
 static const char *multiply(struct gemm_case *c, const char *a, const char *b)
 {
     const int mr = c->shape->mr, nr = c->g->nr;
-    char *tile = c_tile.high - (size_t)(mr * nr) * 4; /* nr is a multiple of 16: 64-byte aligned */
+    /* Any address, and rows with something between them. */
+    const int gap = rng_chance(&c->rng, 50) ? 0 : (int)rng_below(&c->rng, ROW_GAP + 1);
+    const ptrdiff_t row = 4 * nr + gap;
+    char *tile = c_tile.high - ((mr - 1) * row + 4 * nr);
+    PQK_ALIGNED(64) int32_t start[MAX_NR];
+    for (int j = 0; j < nr; ++j) start[j] = (int32_t)rng_next(&c->rng);
     poison(&c_tile, tile);
     machine_before_kernel();
-    c->shape->run(c->steps, a, b, (int32_t *)(void *)tile);
+    c->shape->run(c->steps, a, b, start, tile, row);
     const char *wrong = machine_after_kernel(1);
     if (wrong) return wrong;
     if (!before_is_poison(&c_tile, tile)) return "kernel: written before the tile";
     static int64_t sums[MAX_NR];
-    for (int i = 0; i < mr; ++i, tile += 4 * nr) {
-        memset(sums, 0, sizeof sums);
+    for (int i = 0; i < mr; ++i, tile += row) {
+        for (int x = 0; i < mr - 1 && x < gap; ++x)
+            if ((unsigned char)tile[4 * nr + x] != POISON) return "kernel: written between two rows";
+        for (int j = 0; j < nr; ++j) sums[j] = start[j];
         for (size_t p = 0; i < c->m && p < c->k; ++p) {
             const int64_t x = a_value(c, i, p);
             for (int j = 0; j < c->n; ++j) sums[j] += x * b_value(c, p, j);
@@ -252,11 +259,12 @@ static void bench(const struct pqk_gemm *g)
     const int mr = g->shape[0].mr;
     const size_t steps = pqk_gemm_steps(g, K);
     char *a = a_packed.high - steps * pqk_gemm_a_step(g, mr), *b = b_packed.high - steps * pqk_gemm_b_step(g);
-    char *c = c_tile.high - (size_t)(mr * g->nr) * 4;
+    char *c = c_tile.high - (size_t)(mr * g->nr) * 4; /* nr is a multiple of 16: 64-byte aligned */
+    PQK_ALIGNED(64) static const int32_t zeros[MAX_NR];
     double best = 1e30;
     for (int i = 0; i < RUNS; ++i) {
         const double from = machine_clock();
-        g->shape[0].run(steps, a, b, (int32_t *)(void *)c);
+        g->shape[0].run(steps, a, b, zeros, c, g->nr * 4);
         const double ticks = machine_clock() - from;
         best = ticks < best ? ticks : best;
     }
