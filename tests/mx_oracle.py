@@ -68,25 +68,20 @@ def exponent(absmax, form, mode):
     """The scale's power of two before limits; None for zero."""
     if absmax == 0:
         return None
-    number = math.inf if math.isinf(absmax) else absmax
     if mode == "rceil":
         with np.errstate(all="ignore"):
             ratio = float(np.float32(absmax) / np.float32(form.greatest))
-        return (
-            127
-            if math.isinf(ratio)
-            else None
-            if ratio == 0
-            else math.ceil(power(ratio) + (ratio != 2.0 ** power(ratio)))
-        )
-    if math.isinf(number):
+        if ratio == 0:
+            return None
+        return 127 if ratio > 2.0**127 else power(ratio) + (ratio != 2.0 ** power(ratio))
+    if math.isinf(absmax):
         return 128 - form.exponent
-    whole = power(number)
+    whole = power(absmax)
     if mode == "ceil":
-        whole += number != 2.0**whole
+        whole += absmax != 2.0**whole
     elif mode == "even":
         step = 2.0 ** (whole - form.bits)
-        whole = power(math.floor(number / step + 0.5) * step)
+        whole = power(math.floor(absmax / step + 0.5) * step)
     return whole - form.exponent
 
 

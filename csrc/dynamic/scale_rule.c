@@ -43,22 +43,29 @@ static void by_absmax(const struct pqk_scale_rule *rule, size_t n, const float *
     memcpy(scale, divisor, n * sizeof *divisor);
 }
 
-/* The code before NaNs: `least` <= 2^(code - 127) for RCEIL, otherwise from the exponent field of absmax. */
+/* The least power of two at or above a magnitude, at most 2^127. */
+static inline int32_t code_above(uint32_t bits)
+{
+    const uint32_t field = bits >> 23, rest = bits & 0x7fffff;
+    const int32_t code = field ? (int32_t)(field + (rest != 0)) : rest > 0x400000; /* 0x400000 is 2^-127 */
+    return code < E8M0_NAN ? code : E8M0_NAN - 1;
+}
+
+/* The code before limits and NaNs. */
 static inline int32_t exponent_code(const struct pqk_scale_rule *rule, float absmax)
 {
-    const uint32_t bits = pqk_f32_bits(absmax);
+    const bool subnormal = absmax < FLT_MIN; /* whose exponent field says nothing */
+    const uint32_t bits = pqk_f32_bits(subnormal ? absmax * 0x1p24f : absmax);
+    const int32_t down = rule->exponent + (subnormal ? 24 : 0);
     switch (rule->mode) {
     case PQK_SCALE_FLOOR:
-        return (int32_t)(bits >> 23) - rule->exponent;
+        return (int32_t)(bits >> 23) - down;
     case PQK_SCALE_CEIL:
-        return (int32_t)(bits >> 23) + ((bits & 0x7fffff) != 0) - rule->exponent;
+        return (int32_t)(bits >> 23) + ((bits & 0x7fffff) != 0) - down;
     case PQK_SCALE_EVEN:
-        return (int32_t)((bits + (0x400000u >> rule->mantissa_bits)) >> 23) - rule->exponent;
-    default: {
-        const uint32_t least = pqk_f32_bits(absmax / rule->max), field = least >> 23, rest = least & 0x7fffff;
-        const int32_t code = field ? (int32_t)(field + (rest != 0)) : rest > 0x400000; /* 0x400000 is 2^-127 */
-        return code < E8M0_NAN ? code : E8M0_NAN - 1;
-    }
+        return (int32_t)((bits + (0x400000u >> rule->mantissa_bits)) >> 23) - down;
+    default:
+        return code_above(pqk_f32_bits(absmax / rule->max));
     }
 }
 

@@ -10,7 +10,8 @@
  *     PQK_SCALE_EVEN     FLOOR of absmax rounded, half up, to M mantissa bits
  *     PQK_SCALE_RCEIL    the least power of two >= fl(absmax / max), as CVT.RP.UE8M0 gives it
  *
- * in [2^-127, 2^127], where infinity counts as 2^128; beyond that, or with a NaN in the block, the code is NaN.
+ * in [2^-127, 2^127], where infinity counts as 2^128; above that (RCEIL stops there), or with a NaN in the block, the
+ * code is NaN.
  *
  *     PQK_SCALE_NVFP4    an e4m3fn code: clamp(fl(fl(absmax / 6) / global), 2^-6, 448) rounded to nearest even
  *
