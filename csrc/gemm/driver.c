@@ -20,6 +20,7 @@ enum {
     BLOCK_BYTES = 1 << 19, /* of packed A that a task multiplies: half a second-level cache */
     TASKS_A_THREAD = 8,    /* so that a slow core holds up an eighth */
     PACK_BYTES = 1 << 16,  /* of A that a packing task makes */
+    LARGE_C = 1 << 20,     /* bytes of C from which its lines are asked for in advance */
     GATHER_K = 256,        /* of rows that are not contiguous, at a time */
 };
 /* Multiply-adds that a task is at least worth, a few microseconds. */
@@ -252,6 +253,13 @@ static void pack_b_chunk(struct chunk *chunk)
 #define PREFETCH_TO_WRITE(p) ((void)(p))
 #endif
 
+/* Is C more than the second-level cache keeps? */
+static bool is_large(const struct pqk_gemm_job *job)
+{
+    const int64_t most = LARGE_C / job->c_size, columns = job->column_end - job->column;
+    return columns > most || (job->row_end - job->row) > most / columns;
+}
+
 /* The lines of C that the epilogue will write arrive while the micro-kernel runs. */
 static void prefetch_tile(const struct pqk_epilogue_tile *tile, int c_size)
 {
@@ -331,7 +339,7 @@ static void multiply(const struct chunk *chunk, int64_t r_begin, int64_t r_end, 
 {
     const struct pqk_gemm_job *job = chunk->job;
     const struct pqk_gemm *g = job->kernels;
-    const bool plain = is_plain(job);
+    const bool plain = is_plain(job), large = is_large(job);
     PQK_ALIGNED(64) int32_t acc[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR], room[PQK_GEMM_MAX_NR];
     PQK_ALIGNED(64) float sum[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR];
     PQK_ALIGNED(64) char buffer[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR * 4];
@@ -356,7 +364,7 @@ static void multiply(const struct chunk *chunk, int64_t r_begin, int64_t r_end, 
             tile.i = chunk->row + r;
             tile.c = direct ? c : buffer;
             tile.c_row = direct ? job->c_row : (ptrdiff_t)g->nr * job->c_size;
-            if (direct) prefetch_tile(&tile, job->c_size);
+            if (direct && large) prefetch_tile(&tile, job->c_size);
             if (whole && tile.rows == shape->mr)
                 shape->run(job->cut.all, chunk->a + (size_t)r * chunk->plan->a_row,
                            chunk->b + (size_t)panel * chunk->b_panel, start, c, job->c_row);

@@ -74,9 +74,9 @@ static PQK_INLINE void pack_a_store(uint8_t *to, size_t step, const __m128i x[4]
     }
 }
 
-/* `width` rows of the panel, of which m exist. */
+/* `width` rows of the panel, of which m exist; summed: are there sums? */
 static PQK_INLINE void pack_a_rows(const uint8_t *a, ptrdiff_t row_stride, int m, int width, size_t step, size_t k,
-                                   uint8_t flip, uint8_t *to, int32_t *sums, bool wide)
+                                   uint8_t flip, uint8_t *to, int32_t *sums, bool wide, bool summed)
 {
     const size_t block = wide ? 8 : 16; /* of k in a register */
     const __m128i flips = _mm_set1_epi8((char)flip);
@@ -91,7 +91,7 @@ static PQK_INLINE void pack_a_rows(const uint8_t *a, ptrdiff_t row_stride, int m
         unrolled_for (int i = 0; i < width; ++i) {
             if (i >= m) continue;
             x[i] = pack_a_steps(pack_a_load(a + i * row_stride + (ptrdiff_t)p, wide), flips, wide);
-            total[i] = pack_a_add(total[i], x[i], wide);
+            if (summed) total[i] = pack_a_add(total[i], x[i], wide);
         }
         pack_a_store(to, step, x, width, 4);
     }
@@ -99,11 +99,11 @@ static PQK_INLINE void pack_a_rows(const uint8_t *a, ptrdiff_t row_stride, int m
         unrolled_for (int i = 0; i < width; ++i) {
             if (i >= m) continue;
             x[i] = pack_a_steps(pack_a_load_part(a + i * row_stride + (ptrdiff_t)p, k - p, flip), flips, wide);
-            total[i] = pack_a_add(total[i], x[i], wide);
+            if (summed) total[i] = pack_a_add(total[i], x[i], wide);
         }
         pack_a_store(to, step, x, width, (int)((k - p + block / 4 - 1) / (block / 4)));
     }
-    for (int i = 0; sums && i < m; ++i) sums[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)pack_a_total(total[i]));
+    for (int i = 0; summed && i < m; ++i) sums[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)pack_a_total(total[i]));
 }
 
 /* pqk_gemm.pack_a.  Where all rows exist the loops have constant bounds. */
@@ -118,14 +118,17 @@ static PQK_INLINE void pack_a_x86(const void *a, ptrdiff_t row_stride, int m, in
         const uint8_t *rows = left ? from + i * row_stride : from;
         int32_t *row_sums = sums && left ? sums + i : NULL;
         width = mr - i >= 4 ? 4 : mr - i >= 2 ? 2 : 1;
-        if (width == 4 && left >= 4)
-            pack_a_rows(rows, row_stride, 4, 4, step, k, flip, to + 4 * i, row_sums, wide);
+        if (width == 4 && left >= 4 && !row_sums)
+            pack_a_rows(rows, row_stride, 4, 4, step, k, flip, to + 4 * i, NULL, wide, false);
+        else if (width == 4 && left >= 4)
+            pack_a_rows(rows, row_stride, 4, 4, step, k, flip, to + 4 * i, row_sums, wide, true);
         else if (width == 4)
-            pack_a_rows(rows, row_stride, left, 4, step, k, flip, to + 4 * i, row_sums, wide);
+            pack_a_rows(rows, row_stride, left, 4, step, k, flip, to + 4 * i, row_sums, wide, row_sums != NULL);
         else if (width == 2)
-            pack_a_rows(rows, row_stride, left < 2 ? left : 2, 2, step, k, flip, to + 4 * i, row_sums, wide);
+            pack_a_rows(rows, row_stride, left < 2 ? left : 2, 2, step, k, flip, to + 4 * i, row_sums, wide,
+                        row_sums != NULL);
         else
-            pack_a_rows(rows, row_stride, left ? 1 : 0, 1, step, k, flip, to + 4 * i, row_sums, wide);
+            pack_a_rows(rows, row_stride, left ? 1 : 0, 1, step, k, flip, to + 4 * i, row_sums, wide, row_sums != NULL);
     }
 }
 

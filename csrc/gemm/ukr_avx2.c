@@ -20,7 +20,7 @@
 #include "gemm/pack_a_x86.h"
 #include "gemm/pack_b_x86.h"
 
-enum { NR = 16, KR = 2, NV = NR / 8, STEP = NR * KR, AHEAD = 64 * STEP };
+enum { NR = 16, KR = 2, NV = NR / 8, STEP = NR * KR };
 
 static PQK_INLINE __m256i broadcast2(const int16_t *p)
 {
@@ -48,8 +48,6 @@ static PQK_INLINE void tile(int mr, size_t kb, const int16_t *a, const int8_t *b
     unrolled_for (int r = 0; r < mr * NV; ++r) acc_s32x8[r] = _mm256_load_si256((const __m256i *)start + r % NV);
     /* The sums wait for a VPADDD alone, one cycle: no second set of accumulators is needed for any mr. */
     for (; mr <= 2 && kb >= 4; kb -= 4, a += 4 * mr * KR, b += 4 * STEP) {
-        _mm_prefetch((const char *)b + AHEAD, _MM_HINT_T0);
-        _mm_prefetch((const char *)b + AHEAD + 64, _MM_HINT_T0);
         unrolled_for (int s = 0; s < 4; ++s) step(acc_s32x8, a + s * mr * KR, b + s * STEP, mr);
     }
     for (; kb; --kb, a += mr * KR, b += STEP) step(acc_s32x8, a, b, mr);

@@ -20,7 +20,7 @@
 #include "gemm/pack_a_x86.h"
 #include "gemm/pack_b_x86.h"
 
-enum { NR = 32, KR = 2, NV = NR / 16, STEP = NR * KR, AHEAD = 32 * STEP };
+enum { NR = 32, KR = 2, NV = NR / 16, STEP = NR * KR };
 
 static PQK_INLINE __m512i broadcast2(const int16_t *p)
 {
@@ -48,7 +48,6 @@ static PQK_INLINE void tile(int mr, size_t kb, const int16_t *a, const int8_t *b
     unrolled_for (int r = 0; r < mr * NV; ++r) acc_s32x16[r] = _mm512_load_si512(start + r % NV * 16);
     for (; mr <= 2 && kb >= 4; kb -= 4, a += 4 * mr * KR, b += 4 * STEP) {
         unrolled_for (int s = 0; s < 4; ++s) {
-            _mm_prefetch((const char *)b + s * STEP + AHEAD, _MM_HINT_T0);
             step(acc_s32x16, a + s * mr * KR, b + s * STEP, mr);
         }
     }

@@ -20,7 +20,7 @@
 #include "gemm/pack_a_x86.h"
 #include "gemm/pack_b_x86.h"
 
-enum { NR = 32, KR = 4, NV = NR / 16, STEP = NR * KR, AHEAD = 16 * STEP };
+enum { NR = 32, KR = 4, NV = NR / 16, STEP = NR * KR };
 
 static PQK_INLINE __m512i broadcast4(const uint8_t *p)
 {
@@ -51,15 +51,11 @@ static PQK_INLINE void tile(int mr, int sets, size_t kb, const uint8_t *a, const
 
     if (sets == 1) {
         for (; kb; --kb, a += mr * KR, b += STEP) {
-            _mm_prefetch((const char *)b + AHEAD, _MM_HINT_T0);
-            _mm_prefetch((const char *)b + AHEAD + 64, _MM_HINT_T0);
             step(acc_s32x16, a, b, mr);
         }
     } else {
         for (; kb >= (size_t)sets; kb -= (size_t)sets, a += sets * mr * KR, b += sets * STEP) {
             unrolled_for (int s = 0; s < sets; ++s) {
-                _mm_prefetch((const char *)b + s * STEP + AHEAD, _MM_HINT_T0);
-                _mm_prefetch((const char *)b + s * STEP + AHEAD + 64, _MM_HINT_T0);
                 step(acc_s32x16 + s * mr * NV, a + s * mr * KR, b + s * STEP, mr);
             }
         }

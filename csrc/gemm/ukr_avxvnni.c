@@ -28,7 +28,7 @@
 #define DPBUSD _mm256_dpbusd_avx_epi32
 #endif
 
-enum { NR = 16, KR = 4, NV = NR / 8, STEP = NR * KR, AHEAD = 32 * STEP };
+enum { NR = 16, KR = 4, NV = NR / 8, STEP = NR * KR };
 
 static PQK_INLINE __m256i broadcast4(const uint8_t *p)
 {
@@ -58,7 +58,6 @@ static PQK_INLINE void tile(int mr, int sets, size_t kb, const uint8_t *a, const
 
     for (; sets > 1 && kb >= (size_t)sets; kb -= (size_t)sets, a += sets * mr * KR, b += sets * STEP) {
         unrolled_for (int s = 0; s < sets; ++s) {
-            _mm_prefetch((const char *)b + s * STEP + AHEAD, _MM_HINT_T0);
             step(acc_s32x8 + s * mr * NV, a + s * mr * KR, b + s * STEP, mr);
         }
     }
