@@ -9,6 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from .peers import with_numkong
 from .row import Call, Row, Unsupported, aligned, shape_of, traffic
 
 __all__ = ["ROWS", "CastCase", "case_maker"]
@@ -68,7 +69,7 @@ def _torch(case: CastCase, threads: int) -> Sequence[Call]:
     return [lambda: out.copy_(x)]
 
 
-_PEERS = {"torch": _torch, "numpy": _numpy}
+_PEERS = {"torch": _torch, "numpy": _numpy, "numkong": with_numkong.cast}
 _make = case_maker
 
 ROWS = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .peers import ort, pytorch
+from .peers import ort, pytorch, with_numkong
 from .row import Bound, Call, Row, aligned
 
 __all__ = ["ROWS", "SHAPES", "GemmCase", "shape_rows"]
@@ -19,7 +19,7 @@ _FEW = 4  # up to here the bytes of B are the limit, not the products
 
 @dataclass
 class GemmCase:
-    """x (m, k) times b (k, n) into out; x is int8, or float32 for a linear layer whose weight is `b`, transposed."""
+    """x (m, k) times b (k, n) into out; x is int8, uint8, or for a linear layer, whose weight is b.T, float32."""
 
     x: Array
     b: Array
@@ -31,7 +31,7 @@ class GemmCase:
         return 2.0 * self.x.size * int(self.b.shape[1])
 
 
-def _maker(shape: Callable[[int], tuple[int, int, int]], *, floats: bool) -> Callable[[int], GemmCase]:
+def _maker(shape: Callable[[int], tuple[int, int, int]], *, floats: bool, unsigned: bool) -> Callable[[int], GemmCase]:
     def make(size: int) -> GemmCase:
         m, n, k = shape(size)
         rng = np.random.default_rng(7)
@@ -40,8 +40,9 @@ def _maker(shape: Callable[[int], tuple[int, int, int]], *, floats: bool) -> Cal
             case.x[...] = rng.standard_normal((m, k), np.float32)
             case.b[...] = rng.standard_normal((k, n), np.float32)
             return case
-        case = GemmCase(aligned((m, k), np.int8), aligned((k, n), np.int8), aligned((m, n), np.int32))
-        case.x[...] = rng.integers(-128, 128, (m, k), np.int8)
+        kind: Any = np.uint8 if unsigned else np.int8
+        case = GemmCase(aligned((m, k), kind), aligned((k, n), np.int8), aligned((m, n), np.int32))
+        case.x[...] = rng.integers(0, 256, (m, k), np.uint8).view(kind)
         case.b[...] = rng.integers(-128, 128, (k, n), np.int8)
         return case
 
@@ -86,17 +87,22 @@ def _bytes_of_b(case: GemmCase) -> Sequence[Bound]:
 
 
 def _row(
-    name: str, shape: Callable[[int], tuple[int, int, int]], sizes: tuple[int, ...], *, linear: bool = False
+    name: str,
+    shape: Callable[[int], tuple[int, int, int]],
+    sizes: tuple[int, ...],
+    *,
+    linear: bool = False,
+    unsigned: bool = False,
 ) -> Row:
     bound = _bytes_of_b if shape(4096)[0] <= _FEW else _peak
     return Row(
         name,
-        _maker(shape, floats=linear),
+        _maker(shape, floats=linear, unsigned=unsigned),
         _linear if linear else _product,
         bound,
         {"onnxruntime": ort.linear, "torch": pytorch.linear}
         if linear
-        else {"onnxruntime": ort.matmul_integer, "torch": pytorch.int_mm},
+        else {"onnxruntime": ort.matmul_integer, "torch": pytorch.int_mm, "numkong": with_numkong.int_mm},
         work=lambda case: float(case.work),
         unit="GOP/s",
         sizes=sizes,
@@ -109,10 +115,13 @@ def _rows(m: int) -> Callable[[int], tuple[int, int, int]]:
 
 ROWS = (
     _row("int8 product, n^3", lambda size: (size, size, size), (64, 1024)),
+    _row("uint8 x int8 product, n^3", lambda size: (size, size, size), (1024,), unsigned=True),
     _row("int8 product, 1 n n", _rows(1), (4096,)),
     _row("int8 product, 4 n n", _rows(4), (4096,)),
     _row("int8 product, 16 n n", _rows(16), (4096,)),
     _row("int8 product, 128 n n", _rows(128), (4096,)),
+    _row("uint8 x int8 product, 1 n n", _rows(1), (4096,), unsigned=True),
+    _row("uint8 x int8 product, 128 n n", _rows(128), (4096,), unsigned=True),
     _row("int8 linear f32, 1 n n", _rows(1), (4096,), linear=True),
     _row("int8 linear f32, 128 n n", _rows(128), (4096,), linear=True),
 )

@@ -62,7 +62,10 @@ def _bound_run(operator: str, case: Any, threads: int) -> Sequence[Call]:
 
 def matmul_integer(case: Any, threads: int) -> Sequence[Call]:
     (m, k), n = case.x.shape, case.b.shape[1]
-    inputs = [Tensor("a", INT8, (m, k)), Tensor("b", INT8, (k, n), case.b.tobytes())]
+    inputs = [
+        Tensor("a", UINT8 if case.x.dtype == "uint8" else INT8, (m, k)),
+        Tensor("b", INT8, (k, n), case.b.tobytes()),
+    ]
     model = one_node_model("MatMulInteger", inputs, Tensor("y", INT32, (m, n)), {}, opset=_OPSET)
     return _into_own_result(_session(model, threads), "a", case)
 

@@ -1,4 +1,4 @@
-"""NumKong (formerly SimSIMD): its reductions. It has no quantization of its own. One thread."""
+"""NumKong (formerly SimSIMD): its reductions, casts and products. It has no quantization of its own. One thread."""
 
 from __future__ import annotations
 
@@ -6,15 +6,47 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..row import Call, Unsupported
 
-__all__ = ["NAME", "SHORT", "min_and_max", "set_threads"]
+__all__ = ["NAME", "SHORT", "cast", "int_mm", "min_and_max", "set_threads"]
 
 NAME, SHORT = "numkong", "numkong"
 
 
 def set_threads(threads: int) -> None:
     """Its functions have no threads."""
+
+
+def _one(threads: int) -> Any:
+    if threads > 1:
+        raise Unsupported("NumKong has no threads")
+    return importlib.import_module(NAME)
+
+
+def int_mm(case: Any, threads: int) -> Sequence[Call]:
+    """The int8 product with a packed B; it takes B transposed, and both sides of one sign."""
+    numkong = _one(threads)
+    if case.x.dtype != case.b.dtype:
+        raise Unsupported("NumKong multiplies operands of one type")
+    packed = numkong.dots_pack(np.ascontiguousarray(case.b.T))
+    out = numkong.zeros(case.out.shape, dtype="int32")
+    return [lambda: numkong.dots_packed(case.x, packed, out=out)]
+
+
+def cast(case: Any, threads: int) -> Sequence[Call]:
+    """float32 to float8 and back."""
+    numkong = _one(threads)
+    names = {"float32": "float32", "float8_e4m3fn": "e4m3", "float8_e5m2": "e5m2"}
+    source, target = names.get(case.x.dtype.name), names.get(case.out.dtype.name)
+    if source is None or target is None:
+        raise Unsupported("NumKong has no such type")
+    x, out = case.x, numkong.zeros(case.out.shape, dtype=target)
+    if source != "float32":
+        x = numkong.zeros(x.shape, dtype=source)
+        numkong.astype(case.x.astype(np.float32), source, out=x)
+    return [lambda: numkong.astype(x, target, out=out)]
 
 
 def min_and_max(case: Any, threads: int) -> Sequence[Call]:
