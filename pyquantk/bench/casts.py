@@ -69,16 +69,17 @@ def _torch(case: CastCase, threads: int) -> Sequence[Call]:
     return [lambda: out.copy_(x)]
 
 
-_PEERS = {"torch": _torch, "numpy": _numpy, "numkong": with_numkong.cast}
+_PEERS = {"torch": _torch, "numpy": _numpy}
+_WITH_NUMKONG = {**_PEERS, "numkong": with_numkong.cast}
 _make = case_maker
 
 ROWS = (
-    Row("f32 -> e4m3fn", _make("float32", "float8_e4m3fn"), _cast, traffic(32, 8), _PEERS),
-    Row("f32 -> e5m2", _make("float32", "float8_e5m2"), _cast, traffic(32, 8), _PEERS),
+    Row("f32 -> e4m3fn", _make("float32", "float8_e4m3fn"), _cast, traffic(32, 8), _WITH_NUMKONG),
+    Row("f32 -> e5m2", _make("float32", "float8_e5m2"), _cast, traffic(32, 8), _WITH_NUMKONG),
     Row("f32 -> e4m3fnuz", _make("float32", "float8_e4m3fnuz"), _cast, traffic(32, 8), _PEERS),
     Row("bf16 -> e4m3fn", _make("bfloat16", "float8_e4m3fn"), _cast, traffic(16, 8), _PEERS),
     Row("f16 -> e4m3fn", _make("float16", "float8_e4m3fn"), _cast, traffic(16, 8), _PEERS),
-    Row("e4m3fn -> f32", _make("float8_e4m3fn", "float32"), _cast, traffic(8, 32), _PEERS),
+    Row("e4m3fn -> f32", _make("float8_e4m3fn", "float32"), _cast, traffic(8, 32), _WITH_NUMKONG),
     Row("e4m3fn -> bf16", _make("float8_e4m3fn", "bfloat16"), _cast, traffic(8, 16), _PEERS),
     Row("e5m2 -> f16", _make("float8_e5m2", "float16"), _cast, traffic(8, 16), _PEERS),
 )

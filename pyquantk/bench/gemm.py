@@ -14,6 +14,7 @@ from .row import Bound, Call, Row, aligned
 __all__ = ["ROWS", "SHAPES", "GemmCase", "shape_rows"]
 
 Array = np.ndarray[Any, Any]
+_PRODUCTS: dict[str, Any] = {"onnxruntime": ort.matmul_integer, "torch": pytorch.int_mm}
 _FEW = 4  # up to here the bytes of B are the limit, not the products
 
 
@@ -102,7 +103,9 @@ def _row(
         bound,
         {"onnxruntime": ort.linear, "torch": pytorch.linear}
         if linear
-        else {"onnxruntime": ort.matmul_integer, "torch": pytorch.int_mm, "numkong": with_numkong.int_mm},
+        else _PRODUCTS
+        if unsigned
+        else {**_PRODUCTS, "numkong": with_numkong.int_mm},
         work=lambda case: float(case.work),
         unit="GOP/s",
         sizes=sizes,
