@@ -206,7 +206,7 @@ class TestCommand:
         monkeypatch.setattr(session, "_QUICK", FAST)
 
     def test_json(self, capsys):
-        status, out, err = self.run(capsys, "--rows", "f16*", "--sizes", "1K,2048", "--threads", "1,2", "--json")
+        status, out, err = self.run(capsys, "--rows", "f16 -> i*", "--sizes", "1K,2048", "--threads", "1,2", "--json")
         found = json.loads(out)
         assert (status, err) == (0, "")
         assert found["versions"]["pyquantk"] == qk.__version__
