@@ -189,6 +189,23 @@ cdef extern from "pyquantk.h" nogil:
     pqk_status pqk_linear(const pqk_array *x, const pqk_linear_input *input, const pqk_packed *w,
                           const pqk_epilogue *epilogue, const pqk_array *y, const pqk_range *range)
 
+    # The float product.
+    ctypedef struct pqk_weights:
+        pass
+
+    ctypedef struct pqk_weights_info:
+        int64_t k
+        int64_t n
+        int64_t group_size
+        pqk_type type
+        size_t bytes
+
+    pqk_status pqk_weights_pack(const pqk_array *b, const pqk_params *params, pqk_weights **weights)
+    void pqk_weights_free(pqk_weights *weights)
+    void pqk_weights_describe(const pqk_weights *weights, pqk_weights_info *info)
+    pqk_status pqk_float_matmul(const pqk_array *a, const pqk_weights *weights, const pqk_epilogue *epilogue,
+                                const pqk_array *c, const pqk_range *range)
+
     ctypedef enum pqk_rounding:
         PQK_NEAREST_EVEN
         PQK_NEAREST_AWAY

@@ -125,20 +125,43 @@ def matmul(
     rounding: int = 0,
 ) -> None: ...
 
+class Weights:
+    def __init__(self, b: _Array, scale: _Array | None, zero_point: _Array | None, block: _Sizes | None) -> None: ...
+    dtype: np.dtype[Any]
+    scale: _Array | None
+    zero_point: _Array | None
+    block: tuple[int, int] | None
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def nbytes(self) -> int: ...
+    def unpack_into(self, b: _Array) -> None: ...
+
+def float_matmul(
+    a: _Array,
+    b: Weights,
+    c: _Array,
+    a_scale: _Array | None = None,
+    b_scale: _Array | None = None,
+    bias: _Array | None = None,
+    activation: tuple[int, float, float] | None = None,
+    out_scale: float = 0.0,
+    out_zero_point: int = 0,
+) -> None: ...
+
 class Linear:
     def __init__(
         self,
-        weight: Packed,
-        scale: _Array,
+        weight: Packed | Weights,
+        scale: _Array | None,
         group_size: int,
         bias: _Array | None,
         activation: tuple[int, float, float] | None,
-        mode: int,
-        like: _Array,
-        input_scale: float,
-        input_zero_point: int,
+        mode: int = 0,
+        like: _Array | None = None,
+        input_scale: float = 0.0,
+        input_zero_point: int = 0,
     ) -> None: ...
-    weight: Packed
     def plain(self, x: object, out: object) -> _Array | None: ...
     def into(self, x: _Array, y: _Array) -> None: ...
 

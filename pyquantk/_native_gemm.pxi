@@ -1,4 +1,4 @@
-# The integer matrix product: matrices packed for a layer, products, and linear layers. Included by _native.pyx.
+# Matrix products: matrices packed for a layer, products, and linear layers. Included by _native.pyx.
 
 cdef extern from "../csrc/core/atomics.h" nogil:
     ctypedef size_t pqk_atomic_size
@@ -422,39 +422,55 @@ def matmul(cnp.ndarray a, object b, cnp.ndarray c, object a_zero_point, object b
         check(multiply(&p, None, True))
 
 
+include "_native_weights.pxi"
+
 # --- linear layers ---------------------------------------------------------------------------------------------
 
 
 cdef class Linear:
     """y = x w with everything but x decided: what a call needs, ready for C."""
-    cdef readonly Packed weight
+    cdef Packed packed    # x becomes integers,
+    cdef Weights weights  # or the weights become floats
+    cdef int64_t k, n
     cdef object kept  # the arrays that `e` points into
     cdef pqk_epilogue e
     cdef pqk_linear_input input
 
-    def __cinit__(self, Packed weight not None, object scale, int64_t group_size, object bias, object activation,
-                  int mode, cnp.ndarray like, float input_scale, int32_t input_zero_point):
-        """like: an array of the type that x is quantized to; other arguments as in matmul()."""
-        self.weight = weight
-        self.kept = (scale, bias)
-        complete_epilogue(&self.e, None, weight.zero_point, None, scale, group_size, bias, activation, 0.0, 0, None,
-                          None, 0)
-        self.input.mode = <pqk_linear_mode>mode
-        self.input.type = <pqk_type>type_of(like)
-        self.input.scale = input_scale
-        self.input.zero_point = input_zero_point
+    def __cinit__(self, object weight not None, object scale, int64_t group_size, object bias, object activation,
+                  int mode=0, object like=None, float input_scale=0.0, int32_t input_zero_point=0):
+        """weight: Packed, or Weights, which have their scales and take no argument after activation; like: an array of
+        the type that x is quantized to; other arguments as in matmul()."""
+        zero_point = None
+        if isinstance(weight, Packed):
+            self.packed = weight
+            zero_point = self.packed.zero_point
+            self.input.mode = <pqk_linear_mode>mode
+            self.input.type = <pqk_type>type_of(<cnp.ndarray?>like)
+            self.input.scale = input_scale
+            self.input.zero_point = input_zero_point
+        else:
+            self.weights = <Weights?>weight
+        self.k, self.n = weight.shape
+        self.kept = (scale, bias, zero_point)
+        complete_epilogue(&self.e, None, zero_point, None, scale, group_size, bias, activation, 0.0, 0, None, None, 0)
 
     cdef pqk_status run(self, pqk_array *x, pqk_array *y) except? PQK_ERROR_LAYER:
         cdef const pqk_packed *handle
+        cdef const pqk_weights *weights
         cdef pqk_status status
         cdef int attempt
+        if self.weights is not None:
+            weights = self.weights.made
+            with nogil:
+                status = pqk_float_matmul(x, weights, &self.e, y, NULL)
+            return status
         for attempt in range(ATTEMPTS):
-            handle = packed_now(self.weight)
+            handle = packed_now(self.packed)
             with nogil:
                 status = pqk_linear(x, &self.input, handle, &self.e, y, NULL)
             if status != PQK_ERROR_LAYER:
                 return status
-            forget(self.weight)
+            forget(self.packed)
         check(PQK_ERROR_LAYER)
 
     def plain(self, object x, object out):
@@ -467,16 +483,16 @@ cdef class Linear:
         if not plain_view(&from_, x) or from_.type > PQK_BF16 or from_.ndim < 1:
             return None
         last = from_.ndim - 1
-        if from_.shape[last] != self.weight.k:
+        if from_.shape[last] != self.k:
             return None
         matrix_x[0] = matrix_y[0] = 1
         for i in range(last):
             shape[i] = from_.shape[i]
             matrix_x[0] *= from_.shape[i]
-        shape[last] = self.weight.n
-        matrix_x[1] = self.weight.k
+        shape[last] = self.n
+        matrix_x[1] = self.k
         matrix_y[0] = matrix_x[0]
-        matrix_y[1] = self.weight.n
+        matrix_y[1] = self.n
         if out is None:
             out = cnp.PyArray_EMPTY(from_.ndim, shape, cnp.PyArray_TYPE(<cnp.ndarray>x), 0)
             plain_view(&to, out)

@@ -1,4 +1,4 @@
-"""The integer matrix product: exact, or with a fused epilogue that scales, biases, activates and rounds."""
+"""Matrix products: of integers, exact, and of floats in order; an epilogue scales, biases, activates and rounds."""
 
 from __future__ import annotations
 
@@ -7,143 +7,45 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from .arrays import Array, as_input
+from .arrays import Array
 from .dtypes import FLOATS, dtype_named
-from .operands import (
-    OPERANDS,
-    REQUANTIZED,
-    Operands,
-    activation_code,
-    column_multiplier,
-    float_array,
-    out_zero_point_of,
-    positive,
-    zero_points,
-)
+from .float_product import FloatOperands, takes_floats
+from .operands import REQUANTIZED, Operands, activation_code, column_multiplier, float_array, out_zero_point_of
+from .packed import PackedMatrix, pack
 
 __all__ = ["PackedMatrix", "matmul", "pack", "qmatmul"]
 
 _INT32 = np.dtype(np.int32)
+_FLOAT32 = np.dtype(np.float32)
 _RESULTS = (*FLOATS, *REQUANTIZED)
 _NUMBERS = {key: d.num for d in _RESULTS for key in (d, d.name)}  # what the plain way takes for a dtype
 _ACTIVATIONS: dict[str, tuple[int, float, float]] = _native.ACTIVATIONS
 
 
-class PackedMatrix(_native.Packed):
-    """A matrix B in the order in which the kernels of this CPU read it, made by `pack`. Immutable.
-
-    Any number of threads may use one. It follows `cpu.use`: the first product on another layer packs it again for that
-    layer, and keeps both. Pickles hold the plain matrix, so they move between machines.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (K, N).
-    dtype : dtype
-        int8 or uint8.
-    zero_point : ndarray of int32 or None
-        Of the columns, () or (N,): what products subtract from B.
-    group_size : int or None
-        How many consecutive rows share a scale.
-    nbytes : int
-        Memory held.
-    layer : str
-        The layer whose kernels read it.
-    """
-
-    __slots__ = ()
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return OPERANDS[self.is_unsigned]
-
-    @property
-    def group_size(self) -> int | None:
-        return self.rows_in_group or None
-
-    def unpack(self) -> Array:
-        """The plain matrix, C-contiguous (K, N)."""
-        b = np.empty(self.shape, self.dtype)
-        self.unpack_into(b)
-        return b
-
-    def __reduce__(self) -> Any:
-        return _restore, (self.unpack(), self.zero_point, self.group_size)
-
-    def __repr__(self) -> str:
-        zero = "" if self.zero_point is None else f", zero_point={_brief(self.zero_point)}"
-        group = f", group_size={self.group_size}" if self.group_size else ""
-        return f"PackedMatrix({self.shape[0]} x {self.shape[1]} {self.dtype}{zero}{group}, layer={self.layer!r})"
-
-
-def _brief(a: Array) -> str:
-    return repr(a.item()) if a.ndim == 0 else f"<{a.dtype.name} {a.shape}>"
-
-
-def _restore(b: Array, zero_point: Array | None, group_size: int | None) -> PackedMatrix:
-    return pack(b, zero_point=zero_point, group_size=group_size)
-
-
-def pack(b: Any, *, zero_point: Any = None, group_size: int | None = None) -> PackedMatrix:
-    """Arrange B once for the kernels of this CPU, to be multiplied many times.
-
-    Parameters
-    ----------
-    b : array_like of int8 or uint8, shape (K, N), any strides
-        For a weight of shape (out, in), as frameworks keep it, ``pack(weight.T)``.
-    zero_point : int or array_like of int, shape (N,), optional
-        What stands for 0.0 in `b`, within the range of its dtype; products then need no `b_zero_point`.
-    group_size : int, optional
-        How many consecutive rows will share a scale in `qmatmul`; the last group may be shorter.
-
-    Returns
-    -------
-    PackedMatrix
-
-    Raises
-    ------
-    TypeError
-        If `b` or `zero_point` has another dtype.
-    ValueError
-        If `b` is not a matrix, or `zero_point` or `group_size` does not fit it.
-
-    Examples
-    --------
-    >>> import numpy as np, pyquantk as qk
-    >>> qk.pack(np.array([[1, 2], [3, 4]], np.int8)).unpack()
-    array([[1, 2],
-           [3, 4]], dtype=int8)
-    """
-    b = as_input(b, "b", OPERANDS)
-    if b.ndim != 2:
-        raise ValueError(f"b must be a matrix (K, N), not of shape {b.shape}")
-    zeros = zero_points(zero_point, "zero_point", b.shape[1], b.dtype)
-    if zeros is not None:
-        zeros = zeros.copy()
-        zeros.flags.writeable = False
-    size = 0 if group_size is None else positive(group_size, "group_size")
-    return PackedMatrix(b, min(size, max(b.shape[0], 1)), zeros)
-
-
 def matmul(a: Any, b: Any, *, a_zero_point: Any = None, b_zero_point: Any = None, out: Array | None = None) -> Array:
     """The matrix product of 8-bit integers, exact in int32: ``(a - a_zero_point) @ (b - b_zero_point)``.
 
+    Or of floats with a matrix of few bits, in float32.
+
     Parameters
     ----------
-    a : array_like of int8 or uint8, shape (..., M, K) or (K,), any strides
-    b : array_like of int8 or uint8, shape (..., K, N) or (K,), any strides, or PackedMatrix
-        Leading axes broadcast, and one-dimensional operands lose their axis, as in `numpy.matmul`.
+    a : array_like, shape (..., M, K) or (K,), any strides
+        int8 or uint8; or float32, float16, bfloat16 or a float type of 8 bits and fewer.
+    b : array_like, shape (..., K, N) or (K,), any strides, PackedMatrix or MXArray
+        int8 or uint8 for integers. For floats a float type of 8 bits and fewer, one element a byte; a PackedMatrix
+        that was packed with a scale, or of such a type; or what `quantize_mx` returns with ``axis=0``. Leading axes
+        broadcast, and one-dimensional operands lose their axis, as in `numpy.matmul`.
     a_zero_point : int or array_like of int, shape (M,), optional
         Of `a`, or of each of its rows; within the range of its dtype.
     b_zero_point : int or array_like of int, shape (N,), optional
         Of `b`, or of each of its columns. Not given where a PackedMatrix has its own.
-    out : ndarray of int32, optional
+    out : ndarray of int32, or of float32 for floats, optional
         Where to write the result: of its shape, any strides, no overlap with an input.
 
     Returns
     -------
-    ndarray of int32, shape (..., M, N)
-        Exact while it fits an int32 (any K up to 33,025), modulo 2**32 beyond.
+    ndarray of int32 or float32, shape (..., M, N)
+        An integer is exact while it fits an int32 (any K up to 33,025), modulo 2**32 beyond.
 
     Raises
     ------
@@ -156,6 +58,10 @@ def matmul(a: Any, b: Any, *, a_zero_point: Any = None, b_zero_point: Any = None
     -----
     ONNX MatMulInteger. No intermediate saturates, on no instruction set, and all mixes of signs are as fast.
 
+    A float result is ``fma(a[i, p], w[p, j], sum)`` for p = 0, 1, ... K - 1 from 0, one rounding each, with w what
+    `dequantize` makes of `b` in float32: the same bits on every CPU, for any number of threads, and for each row
+    whatever the other rows are. `pack` a `b` that is used again: packing takes as long as a product of some ten rows.
+
     Examples
     --------
     >>> import numpy as np, pyquantk as qk
@@ -167,6 +73,12 @@ def matmul(a: Any, b: Any, *, a_zero_point: Any = None, b_zero_point: Any = None
     plain = _native.matmul_plain(a, b, a_zero_point, b_zero_point, out)
     if plain is not None:
         return plain
+    if takes_floats(a, b):
+        _no_zero_points(a_zero_point, b_zero_point)
+        floats = FloatOperands(a, b)
+        result = floats.result(_FLOAT32, out, (a, b))
+        floats.run(result)
+        return result
     shapes = Operands(a, b)
     zeros = shapes.zero_points(a_zero_point, b_zero_point)
     result = shapes.result(_INT32, out, (a, b, a_zero_point, b_zero_point))
@@ -203,7 +115,8 @@ def qmatmul(
         Of `a`, or of each of its rows. The longer form needs a `b` without leading axes.
     b_scale : float or array_like of float, shape (N,) or (K / g, N)
         Of `b`, of each of its columns, or of each group of g consecutive rows of each column. g is K divided by the
-        number of groups, or that of a PackedMatrix with a `group_size`, and then the last group may be shorter.
+        number of groups, or that of a PackedMatrix with a `group_size`, and then the last group may be shorter. For
+        floats also of shape (K / g, N / h), and None where `b` has scales of its own.
     bias : array_like of float, shape (N,), optional
     activation : str or (low, high), optional
         "relu", "relu6", "gelu" (with erf), "gelu_tanh", "silu", or limits.
@@ -236,6 +149,10 @@ def qmatmul(
     and SiLU are polynomials that every instruction set evaluates in the same order. The same bits on every CPU, for
     any number of threads, and for each row whatever the other rows are.
 
+    Floats: with sum the float32 of `matmul`, ``fma(sum, a_scale * b_scale, bias)``. Scales by group or block belong to
+    `b`: ``b * b_scale`` is rounded to float32 before it is multiplied, as by `dequantize`. An integer result is
+    ``round(y / out_scale) + out_zero_point``.
+
     Examples
     --------
     >>> import numpy as np, pyquantk as qk
@@ -254,10 +171,19 @@ def qmatmul(
         if plain is not None:
             return plain
     target = dtype_named(dtype, "dtype", _RESULTS)
+    options: dict[str, Any]
+    if takes_floats(a, b):
+        _no_zero_points(a_zero_point, b_zero_point)
+        floats = FloatOperands(a, b)
+        options = {"a_scale": floats.row_scale(a_scale), "b_scale": floats.column_scale(b_scale)}
+        options |= _epilogue(floats.n, bias, activation, target, out_scale)
+        options["out_zero_point"] = out_zero_point_of(out_zero_point, target)
+        result = floats.result(target, out, (a, b, a_scale, b_scale, bias))
+        floats.run(result, **options)
+        return result
     shapes = Operands(a, b)
     zeros = shapes.zero_points(a_zero_point, b_zero_point)
-    code = activation_code(activation)
-    options: dict[str, Any] = {"activation": code}
+    options = {}
     if _is_fixed_point(out_scale):
         for name, given in (("a_scale", a_scale), ("b_scale", b_scale), ("bias", bias), ("activation", activation)):
             if given is not None:
@@ -268,18 +194,31 @@ def qmatmul(
     else:
         options["a_scale"] = shapes.row_scale(a_scale)
         options["b_scale"], options["group_size"] = shapes.column_scale(b_scale)
-        if bias is not None:
-            options["bias"] = float_array(bias, "bias", ((shapes.n,),))
-        if target in REQUANTIZED:
-            if out_scale is None:
-                raise ValueError(f"out_scale must be given where dtype is {target}")
-            options["out_scale"] = float(float_array(out_scale, "out_scale", ((),)))
-        elif out_scale is not None:
-            raise ValueError(f"out_scale must be None where dtype is {target}, not {out_scale!r}")
+        options |= _epilogue(shapes.n, bias, activation, target, out_scale)
     options["out_zero_point"] = out_zero_point_of(out_zero_point, target)
     result = shapes.result(target, out, (a, b, a_scale, b_scale, bias, a_zero_point, b_zero_point))
     shapes.run(result, *zeros, **options)
     return result
+
+
+def _epilogue(n: int, bias: Any, activation: Any, target: np.dtype[Any], out_scale: Any) -> dict[str, Any]:
+    """What follows the scales."""
+    options: dict[str, Any] = {"activation": activation_code(activation)}
+    if bias is not None:
+        options["bias"] = float_array(bias, "bias", ((n,),))
+    if target in REQUANTIZED:
+        if out_scale is None:
+            raise ValueError(f"out_scale must be given where dtype is {target}")
+        options["out_scale"] = float(float_array(out_scale, "out_scale", ((),)))
+    elif out_scale is not None:
+        raise ValueError(f"out_scale must be None where dtype is {target}, not {out_scale!r}")
+    return options
+
+
+def _no_zero_points(a_zero_point: Any, b_zero_point: Any) -> None:
+    for name, given in (("a_zero_point", a_zero_point), ("b_zero_point", b_zero_point)):
+        if given is not None:
+            raise ValueError(f"{name} must be None in a product of floats, not {given!r}")
 
 
 def _is_fixed_point(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A linear layer whose weights are integers, and whose activations become integers on the way in."""
+"""A linear layer whose weights have few bits; its activations get few bits on the way in, or stay floats."""
 
 from __future__ import annotations
 
@@ -9,36 +9,41 @@ import numpy as np
 
 from . import _native
 from .arrays import Array, as_input, check_out
-from .dtypes import FLOATS, dtype_named
-from .gemm import PackedMatrix, pack
+from .calibration import observe
+from .dtypes import FLOATS, INTEGERS, QUANTIZED_FLOATS, dtype_named
+from .dynamic import quantize_dynamic
+from .microscaling import MXArray, block_size_of
 from .operands import activation_code, float_array, merged, positive
+from .packed import WEIGHTS, pack
 from .params import QuantParams, choose_params
 
 __all__ = ["QuantizedLinear"]
 
 _INT8 = np.dtype(np.int8)
-_WEIGHTS = (_INT8,)
 _ACTIVATIONS = (_INT8, np.dtype(np.uint8))
 
 
 class QuantizedLinear:
-    """``y = activation(x @ weight.T + bias)`` in 8-bit integers, for float x. Immutable.
+    """``y = activation(x @ weight.T + bias)`` for float x, with a weight of few bits. Immutable.
 
     Parameters
     ----------
-    weight : array_like of float32, float16 or bfloat16, shape (out, in)
-        As in ``torch.nn.Linear``. All finite.
+    weight : array_like of float32, float16 or bfloat16, shape (out, in), or MXArray
+        As in ``torch.nn.Linear``. All finite. What `quantize_mx` returns, with blocks along the input features, is
+        used as it is.
     bias : array_like of float, shape (out,), optional
     weight_dtype : dtype or str, default "int8"
-        int8.
+        int8; with floats for x also uint8, int4, uint4, int2, uint2 and the float types of `quantize_dynamic`.
     group_size : int, optional
         How many consecutive input features share a scale; the last group may be shorter. By default all do, and each
         output feature has one scale.
     symmetric : bool, default True
-        Whether weights have no zero point; otherwise each output feature has one.
-    activation_dtype : str or QuantParams, default "int8"
+        Whether integer weights have no zero point but the middle of their range; otherwise each output feature has
+        one, or each of its groups where x stays float.
+    activation_dtype : str, QuantParams or None, default "int8"
         "int8" quantizes each row of x by its own range, in the same call: scale = absmax / 127. A `QuantParams` of
-        int8 or uint8 with one scale, as `choose_params` finds it on samples, is used as it is.
+        int8 or uint8 with one scale, as `choose_params` finds it on samples, is used as it is. Both take int8 weights.
+        A float8 type quantizes each row likewise, for weights of a narrow float type. None leaves x as it is.
     activation : str or (low, high), optional
         As in `qmatmul`, applied in the same call.
 
@@ -46,13 +51,16 @@ class QuantizedLinear:
     ----------
     in_features, out_features : int
     weight : PackedMatrix
-        The integers, (in, out).
-    weight_params : QuantParams
-        What they stand for; of the weight as given, (out, in).
+        The quantized weight, (in, out).
+    weight_scale : ndarray of float32, shape (out,) or (out, groups)
+    weight_params : QuantParams or None
+        What integers stand for; of the weight as given, (out, in).
     bias : ndarray of float32 or None
     group_size : int or None
+    activation_dtype : dtype or None
+        Of x in the product; None where it stays float.
     activation_params : QuantParams or None
-        None where each row has its own.
+        None where each row has its own, or x stays float.
     activation : str, (low, high) or None
 
     Raises
@@ -66,7 +74,10 @@ class QuantizedLinear:
     -----
     The bits of the parts: for a row of x, ``qmatmul(quantize(x, s), w, a_scale=s, b_scale=..., bias=bias,
     activation=activation)`` with ``s = choose_params(x, "int8", axis=0).scale`` and w, b_scale those of
-    ``choose_params(weight, "int8", axis=0)``. A row of the result depends on that row of x alone.
+    ``choose_params(weight, "int8", axis=0)``. Where x stays float, ``qmatmul(x, pack(w.T, scale=..., zero_point=...),
+    a_scale=1, b_scale=None, bias=bias, activation=activation)``, whose products are those of x and the dequantized
+    weight in float32, summed in order. With a float8 type, that of ``x, s = quantize_dynamic(x, activation_dtype,
+    axis=0)`` with ``a_scale=s``. A row of the result depends on that row of x alone.
 
     Examples
     --------
@@ -79,8 +90,10 @@ class QuantizedLinear:
     """
 
     __slots__ = (
+        "_code",
         "_run",
         "activation",
+        "activation_dtype",
         "activation_params",
         "bias",
         "group_size",
@@ -89,18 +102,22 @@ class QuantizedLinear:
         "symmetric",
         "weight",
         "weight_params",
+        "weight_scale",
     )
 
+    _code: tuple[int, float, float] | None
     _run: _native.Linear
     activation: str | tuple[float, float] | None
+    activation_dtype: np.dtype[Any] | None
     activation_params: QuantParams | None
     bias: Array | None
     group_size: int | None
     in_features: int
     out_features: int
     symmetric: bool
-    weight: PackedMatrix
-    weight_params: QuantParams
+    weight: Any  # PackedMatrix
+    weight_params: QuantParams | None
+    weight_scale: Array
 
     def __init__(
         self,
@@ -113,44 +130,97 @@ class QuantizedLinear:
         activation_dtype: Any = "int8",
         activation: str | tuple[float, float] | None = None,
     ) -> None:
+        if isinstance(weight, MXArray):
+            if len(weight.shape) != 2 or weight.axis != 1:
+                raise ValueError(
+                    f"weight must be a matrix (out, in) with its blocks along axis 1, not along axis {weight.axis} of "
+                    f"shape {weight.shape}"
+                )
+            if group_size is not None:
+                raise ValueError(f"group_size must be None where weight is an MXArray, not {group_size!r}")
+            scale = np.array(weight._real_scales(), order="C")
+            q, size = weight._plain_elements(), block_size_of(weight)
+            meaning = QuantParams(scale, dtype=q.dtype, **_axes(size)) if q.dtype in INTEGERS else None
+            self._complete(q, scale, meaning, size, bias, activation_dtype, activation)
+            return
         w = as_input(weight, "weight")
         if w.ndim != 2:
             raise ValueError(f"weight must be a matrix (out, in), not of shape {w.shape}")
-        target = _weight_dtype(weight_dtype)
+        target = _weight_dtype(weight_dtype, activation_dtype)
         if group_size is not None:
             group_size = positive(group_size, "group_size")
+            if not symmetric and activation_dtype is not None:
+                raise ValueError("symmetric must be True where group_size is given and x is quantized")
+        axes = _axes(group_size)
+        if target not in INTEGERS:
             if not symmetric:
-                raise ValueError("symmetric must be True where group_size is given")
-        options: dict[str, Any] = {"axis": 0} if group_size is None else {"axis": 1, "block_size": group_size}
+                raise ValueError(f"symmetric must be True where weight_dtype is {target}")
+            seen = observe(w)
+            if seen.nan_count or seen.inf_count:
+                raise ValueError(
+                    f"weight must be finite, but has {seen.nan_count} NaN and {seen.inf_count} infinite elements"
+                )
+            q, scale = quantize_dynamic(w, target, **axes)
+            self._complete(q, scale, None, group_size, bias, activation_dtype, activation)
+            return
         try:
-            params = choose_params(w, target, symmetric=symmetric, **options)
+            params = choose_params(w, target, symmetric=symmetric, **axes)
         except ValueError as error:
             raise ValueError(str(error).replace("x must be", "weight must be", 1)) from None
-        self._complete(params.quantize(w), params, bias, activation_dtype, activation)
+        self._complete(params.quantize(w), params.scale, params, group_size, bias, activation_dtype, activation)
 
-    def _complete(self, q: Array, params: QuantParams, bias: Any, activation_dtype: Any, activation: Any) -> None:
+    def _complete(
+        self,
+        q: Array,
+        scale: Array,
+        params: QuantParams | None,
+        group_size: int | None,
+        bias: Any,
+        activation_dtype: Any,
+        activation: Any,
+    ) -> None:
         """Everything from the quantized weight (out, in) on."""
-        features = q.shape[0]
-        by_group = params.block_size is not None
-        scale = np.ascontiguousarray(params.scale.T) if by_group else params.scale
+        features, inputs = q.shape
+        zeros = None if params is None else params.zero_point
         bias = None if bias is None else _kept(float_array(bias, "bias", ((features,),)))
-        inputs = _activation_params(activation_dtype)
+        static = _activation_params(activation_dtype, q.dtype)
         code = activation_code(activation)
         if code is not None and not isinstance(activation, str):
             activation = code[1:]
-        group_size = min(int(params.block_size), max(q.shape[1], 1)) if by_group else None  # type: ignore[arg-type]
-        packed = pack(q.T, zero_point=params.zero_point, group_size=group_size)
-        if inputs is None:
-            run = _native.Linear(
-                packed, scale, group_size or 0, bias, code, _native.LINEAR_DYNAMIC, np.empty(0, _INT8), 1.0, 0
-            )
+        if group_size is not None:
+            group_size = min(group_size, max(inputs, 1))
+        kind: np.dtype[Any] | None
+        packed: Any
+        if activation_dtype is None or (static is None and activation_dtype != "int8"):
+            kind = None if activation_dtype is None else dtype_named(activation_dtype, "activation_dtype", WEIGHTS)
+            turned = None if zeros is None else zeros.T.astype(np.int32)
+            packed = pack(q.T, scale=scale.T, zero_point=turned, group_size=group_size)
+            run = _native.Linear(packed, None, 0, bias, code)
         else:
-            zero = 0 if inputs.zero_point is None else int(inputs.zero_point.reshape(()))
-            step = float(inputs.scale.reshape(()))
-            like = np.empty(0, inputs.dtype)
-            run = _native.Linear(packed, scale, group_size or 0, bias, code, _native.LINEAR_STATIC, like, step, zero)
-        values = (run, activation, inputs, bias, group_size, q.shape[1], features, params.zero_point is None, packed)
-        for name, value in zip(self.__slots__, (*values, params), strict=True):
+            kind = _INT8 if static is None else static.dtype
+            packed = pack(q.T, zero_point=zeros, group_size=group_size)
+            mode, step, zero = _native.LINEAR_DYNAMIC, 1.0, 0
+            if static is not None:
+                mode, step = _native.LINEAR_STATIC, float(static.scale.reshape(()))
+                zero = 0 if static.zero_point is None else int(static.zero_point.reshape(()))
+            by_column = scale if group_size is None else np.ascontiguousarray(scale.T)
+            run = _native.Linear(packed, by_column, group_size or 0, bias, code, mode, np.empty(0, kind), step, zero)
+        values = {
+            "_code": code,
+            "_run": run,
+            "activation": activation,
+            "activation_dtype": kind,
+            "activation_params": static,
+            "bias": bias,
+            "group_size": group_size,
+            "in_features": inputs,
+            "out_features": features,
+            "symmetric": zeros is None,
+            "weight": packed,
+            "weight_params": params,
+            "weight_scale": _kept(scale),
+        }
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def __call__(self, x: Any, out: Array | None = None) -> Array:
@@ -166,7 +236,8 @@ class QuantizedLinear:
         -------
         ndarray of the dtype of x, shape (..., out)
         """
-        plain = self._run.plain(x, out)
+        by_row = self.activation_dtype in QUANTIZED_FLOATS
+        plain = None if by_row else self._run.plain(x, out)
         if plain is not None:
             return plain
         x = as_input(x, "x")
@@ -181,7 +252,12 @@ class QuantizedLinear:
         rows = int(np.prod(x.shape[:-1]))
         flat = merged(out)
         into = np.empty((rows, self.out_features), out.dtype) if flat is None else flat
-        self._run.into(x.reshape(rows, self.in_features), into)
+        matrix = x.reshape(rows, self.in_features)
+        if by_row:
+            codes, scale = quantize_dynamic(matrix, self.activation_dtype, axis=0)
+            _native.float_matmul(codes, self.weight, into, scale, None, self.bias, self._code)
+        else:
+            self._run.into(matrix, into)
         if flat is None:
             out[...] = into.reshape(shape)
         return out
@@ -192,20 +268,24 @@ class QuantizedLinear:
         Returns
         -------
         dict
-            "weight" (int8 (out, in)), "weight_scale" (float32, (out,) or (out, groups)), "weight_zero_point" (int8
-            (out,) or None), "group_size", "bias", "activation_scale", "activation_zero_point", "activation_dtype"
-            ("int8" or "uint8"; the scale is None where each row has its own), "activation".
+            "weight" ((out, in): int8 for signed integers, otherwise uint8, the codes of a float type), "weight_dtype"
+            (its name), "weight_scale" (float32, (out,) or (out, groups)), "weight_zero_point" (of the shape of the
+            scale, or None), "group_size", "bias", "activation_scale", "activation_zero_point", "activation_dtype" (the
+            name of a type, or None; the scale is None where each row has its own), "activation".
         """
-        p, a = self.weight_params, self.activation_params
+        w, a = self.weight, self.activation_params
+        zeros = None if self.weight_params is None else self.weight_params.zero_point
+        plain, codes = _plain_dtype(w.dtype), np.ascontiguousarray(w.unpack().T)
         return {
-            "weight": np.ascontiguousarray(self.weight.unpack().T),
-            "weight_scale": p.scale,
-            "weight_zero_point": p.zero_point,
+            "weight": codes.astype(plain) if w.dtype in INTEGERS else codes.view(plain),
+            "weight_dtype": w.dtype.name,
+            "weight_scale": self.weight_scale,
+            "weight_zero_point": None if zeros is None else zeros.astype(plain),
             "group_size": self.group_size,
             "bias": self.bias,
             "activation_scale": None if a is None else a.scale,
             "activation_zero_point": None if a is None else a.zero_point,
-            "activation_dtype": "int8" if a is None else a.dtype.name,
+            "activation_dtype": None if self.activation_dtype is None else self.activation_dtype.name,
             "activation": self.activation,
         }
 
@@ -222,23 +302,35 @@ class QuantizedLinear:
         if unknown or missing:
             what = f"not {sorted(unknown)[0]!r}" if unknown else f"but {sorted(missing)[0]!r} is missing"
             raise ValueError(f"state must have the entries {', '.join(_STATE)}, {what}")
-        q = as_input(state["weight"], "weight", _WEIGHTS)
+        dtype = dtype_named(state["weight_dtype"], "weight_dtype", WEIGHTS)
+        plain = _plain_dtype(dtype)
+        q = as_input(state["weight"], "weight", (plain,))
         if q.ndim != 2:
             raise ValueError(f"weight must be a matrix (out, in), not of shape {q.shape}")
         group = state["group_size"]
-        axes: dict[str, Any] = {"axis": 0} if group is None else {"axis": 1, "block_size": group}
         if group is not None and (isinstance(group, bool) or not isinstance(group, int) or group < 1):
             raise ValueError(f"group_size must be None or a positive integer, not {group!r}")
         shape = q.shape[:1] if group is None else (q.shape[0], -(-q.shape[1] // group))
         scale = float_array(state["weight_scale"], "weight_scale", (shape,))
-        if group is not None and state["weight_zero_point"] is not None:
-            raise ValueError("weight_zero_point must be None where group_size is given")
-        params = QuantParams(scale, state["weight_zero_point"], dtype=q.dtype, **axes)
-        inputs: Any = state["activation_dtype"]
+        zeros, inputs = state["weight_zero_point"], state["activation_dtype"]
+        if zeros is not None and (dtype not in INTEGERS or (group is not None and inputs is not None)):
+            raise ValueError(
+                "weight_zero_point must be None where weight_dtype is a float type, or group_size is given"
+            )
+        params = None
+        if dtype in INTEGERS:
+            params = QuantParams(scale, zeros, dtype=dtype, **_axes(group))
         if state["activation_scale"] is not None:
             inputs = QuantParams(state["activation_scale"], state["activation_zero_point"], dtype=inputs)
         layer = cls.__new__(cls)
-        layer._complete(q, params, state["bias"], inputs, state["activation"])
+        if dtype in INTEGERS:
+            low, high = INTEGERS[dtype]
+            if q.size and not (low <= q.min() and q.max() <= high):
+                raise ValueError(f"weight must be in [{low}, {high}] where weight_dtype is {dtype}")
+            codes = q.astype(dtype)
+        else:
+            codes = np.ascontiguousarray(q).view(dtype)
+        layer._complete(codes, scale, params, group, state["bias"], inputs, state["activation"])
         return layer
 
     def __reduce__(self) -> Any:
@@ -251,7 +343,7 @@ class QuantizedLinear:
         raise AttributeError(f"QuantizedLinear is immutable: {name} cannot be deleted")
 
     def __repr__(self) -> str:
-        parts = [f"{self.in_features} -> {self.out_features}", self.weight_params.dtype.name]
+        parts = [f"{self.in_features} -> {self.out_features}", self.weight.dtype.name]
         if self.group_size is not None:
             parts.append(f"groups of {self.group_size}")
         if not self.symmetric:
@@ -259,7 +351,9 @@ class QuantizedLinear:
         if self.bias is not None:
             parts.append("bias")
         p = self.activation_params
-        parts.append("activations int8 by row" if p is None else f"activations {p!r}")
+        kind = self.activation_dtype
+        by_row = "float activations" if kind is None else f"activations {kind.name} by row"
+        parts.append(by_row if p is None else f"activations {p!r}")
         if self.activation is not None:
             parts.append(f"then {self.activation}")
         return f"QuantizedLinear({', '.join(parts)})"
@@ -267,6 +361,7 @@ class QuantizedLinear:
 
 _STATE = (
     "weight",
+    "weight_dtype",
     "weight_scale",
     "weight_zero_point",
     "group_size",
@@ -284,21 +379,40 @@ def _kept(a: Array) -> Array:
     return a
 
 
-def _weight_dtype(dtype: Any) -> np.dtype[Any]:
+def _axes(group_size: int | None) -> dict[str, Any]:
+    """What shares a scale in a weight (out, in)."""
+    return {"axis": 0} if group_size is None else {"axis": 1, "block_size": group_size}
+
+
+def _plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The NumPy dtype that keeps the bytes of `dtype`."""
+    return _INT8 if dtype in INTEGERS and INTEGERS[dtype][0] < 0 else np.dtype(np.uint8)
+
+
+def _weight_dtype(dtype: Any, activation_dtype: Any) -> np.dtype[Any]:
     try:
-        return dtype_named(dtype, "weight_dtype", _WEIGHTS)
-    except TypeError:
-        raise ValueError(f"weight_dtype must be int8, not {dtype!r}") from None
+        return dtype_named(dtype, "weight_dtype", WEIGHTS)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
-def _activation_params(given: Any) -> QuantParams | None:
-    """The parameters of x, or None where each row has its own."""
-    if isinstance(given, QuantParams):
-        if given.dtype not in _ACTIVATIONS or given.scale.size != 1:
-            raise ValueError(
-                f"activation_dtype must be 'int8', or QuantParams of int8 or uint8 with one scale, not {given!r}"
-            )
-        return given
-    if isinstance(given, str) and given == "int8":
+def _activation_params(given: Any, weight: np.dtype[Any]) -> QuantParams | None:
+    """The parameters of x, or None where it stays float or each row has its own."""
+    if given is None:
         return None
-    raise ValueError(f"activation_dtype must be 'int8', or QuantParams of int8 or uint8 with one scale, not {given!r}")
+    if weight == _INT8:
+        if isinstance(given, str) and given == "int8":
+            return None
+        if isinstance(given, QuantParams) and given.dtype in _ACTIVATIONS and given.scale.size == 1:
+            return given
+        wanted = "'int8', or QuantParams of int8 or uint8 with one scale, or None"
+    elif weight in INTEGERS:
+        wanted = "None"
+    else:
+        try:
+            dtype_named(given, "activation_dtype", QUANTIZED_FLOATS)
+        except TypeError:
+            wanted = "None, or a narrow float type,"
+        else:
+            return None
+    raise ValueError(f"activation_dtype must be {wanted} where the weight is {weight}, not {given!r}")

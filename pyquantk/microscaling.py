@@ -12,10 +12,11 @@ from . import _native
 from .affine import _packed_shape, dequantize
 from .arrays import Array, Shape, as_float32, as_input, granularity, normalize_axis, real_numbers
 from .calibration import observe
+from .casts import cast
 from .dtypes import ELEMENT_BITS
 from .dynamic import result_array
 
-__all__ = ["MXArray", "quantize_mx"]
+__all__ = ["MXArray", "block_size_of", "quantize_mx"]
 
 _UINT8 = np.dtype(np.uint8)
 _E8M0 = np.dtype(ml_dtypes.float8_e8m0fnu)
@@ -143,15 +144,9 @@ class MXArray:
         float32 product of its block's scale and the global one.
         """
         made_of = _FORMATS[self.format]
-
-        def each() -> Array:
-            with np.errstate(all="ignore"):
-                scale = self.scales.astype(np.float32) * np.float32(made_of.step)
-                return scale if self.global_scale is None else scale * self.global_scale
-
         return dequantize(
             self.elements,
-            _native.in_float_environment(each),
+            self._real_scales(),
             dtype=dtype,
             axis=self.axis,
             block_size=made_of.block_size,
@@ -159,6 +154,23 @@ class MXArray:
             shape=self.shape if self.packed else None,
             out=out,
         )
+
+    def _real_scales(self) -> Array:
+        """What elements are multiplied by, in float32."""
+
+        def each() -> Array:
+            with np.errstate(all="ignore"):
+                scale = self.scales.astype(np.float32) * np.float32(_FORMATS[self.format].step)
+                return scale if self.global_scale is None else scale * self.global_scale
+
+        return _native.in_float_environment(each)
+
+    def _plain_elements(self) -> Array:
+        """The elements, one a byte."""
+        if not self.packed:
+            return self.elements
+        made_of = _FORMATS[self.format]
+        return cast(dequantize(self.elements, 1.0, packed=made_of.dtype, shape=self.shape), made_of.dtype)
 
     @property
     def nbytes(self) -> int:
@@ -282,6 +294,11 @@ def quantize_mx(
         held = made_of.dtype if packed else None
         _native.quantize_dynamic(array, elements, held, scales, grain.block, mode, 1.0 if whole is None else whole)
     return MXArray(elements, scales, format, along, shape=array.shape if packed else None, global_scale=whole)
+
+
+def block_size_of(m: MXArray) -> int:
+    """How many elements share a scale."""
+    return _FORMATS[m.format].block_size
 
 
 def _global_scale(x: Array, given: Any) -> float:

@@ -205,18 +205,26 @@ class TestObject:
 
 
 W = np.ones((3, 4), np.float32)
-SUPPORTED = "activation_dtype must be 'int8', or QuantParams of int8 or uint8 with one scale, not "
+SUPPORTED = (
+    "activation_dtype must be 'int8', or QuantParams of int8 or uint8 with one scale, or None where the weight is int8, "
+    "not "
+)
 MAKING = [
     (TypeError, "weight must have one of the dtypes float32, float16, bfloat16, not int8", [W.astype(np.int8)], {}),
     (ValueError, r"weight must be a matrix \(out, in\), not of shape \(4,\)", [W[0]], {}),
     (ValueError, "weight must be finite, but has 1 NaN and 0 infinite elements", [[[1.0, np.nan]]], {}),
     (ValueError, r"bias must be of shape \(3,\), not of shape \(4,\)", [W, W[0]], {}),
     (TypeError, "bias must be real numbers", [W, ["a", "b", "c"]], {}),
-    (ValueError, "weight_dtype must be int8, not 'int3'", [W], {"weight_dtype": "int3"}),
-    (ValueError, "weight_dtype must be int8, not None", [W], {"weight_dtype": None}),
+    (ValueError, "weight_dtype must be one of int8, uint8, int4, .*, not 'int3'", [W], {"weight_dtype": "int3"}),
+    (ValueError, "weight_dtype must be one of int8, .*, not None", [W], {"weight_dtype": None}),
     (ValueError, "group_size must be at least 1, not 0", [W], {"group_size": 0}),
     (TypeError, "group_size must be an integer, not 1.5", [W], {"group_size": 1.5}),
-    (ValueError, "symmetric must be True where group_size is given", [W], {"group_size": 2, "symmetric": False}),
+    (
+        ValueError,
+        "symmetric must be True where group_size is given and x is quantized",
+        [W],
+        {"group_size": 2, "symmetric": False},
+    ),
     (ValueError, SUPPORTED + "'int16'", [W], {"activation_dtype": "int16"}),
     (
         ValueError,

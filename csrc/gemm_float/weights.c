@@ -99,7 +99,7 @@ pqk_status pqk_weights_pack(const pqk_array *b, const pqk_params *params, pqk_we
     w.n = b->shape[1];
     w.panels = w.n / PQK_FLOAT_PANEL + (w.n % PQK_FLOAT_PANEL != 0);
     w.group = block && block[0] < w.k ? block[0] : w.k;
-    w.groups = w.k ? w.k / w.group + (w.k % w.group != 0) : 1;
+    w.groups = w.k ? w.k / w.group + (w.k % w.group != 0) : 0;
     const int64_t columns = block && block[1] < w.n ? block[1] : w.n ? w.n : 1;
     const struct params_of p = {params, columns, w.n / columns + (w.n % columns != 0)};
     if (params && !zero_points_fit(&w, &p, lowest, highest)) return PQK_ERROR_ZERO_POINT;
@@ -139,6 +139,15 @@ void pqk_weights_free(pqk_weights *weights)
 void pqk_weights_describe(const pqk_weights *weights, pqk_weights_info *info)
 {
     *info = (pqk_weights_info){weights->k, weights->n, weights->group, weights->type, weights->bytes};
+}
+
+void pqk_weights_unpack(const struct pqk_weights *w, char *b)
+{
+    for (int64_t i = 0; i < w->panels; ++i) {
+        const int64_t j = i * PQK_FLOAT_PANEL, n = w->n - j < PQK_FLOAT_PANEL ? w->n - j : PQK_FLOAT_PANEL;
+        for (int64_t p = 0; p < w->k; ++p)
+            memcpy(b + p * w->n + j, w->data + (size_t)i * w->panel_bytes + (size_t)p * w->row_bytes, (size_t)n);
+    }
 }
 
 void pqk_weights_codes(const struct pqk_weights *w, int64_t panel, int64_t p, struct pqk_panel_codes *codes)

@@ -23,6 +23,9 @@ struct pqk_weights {
     int32_t *zero_point; /* likewise; NULL: all 0 */
 };
 
+/* Writes the plain (K, N) matrix to b, C-contiguous, a byte an element; of types with fewer bits the value. */
+void pqk_weights_unpack(const struct pqk_weights *w, char *b);
+
 /* Rows of a panel from row p on, up to the end of its group. */
 void pqk_weights_codes(const struct pqk_weights *w, int64_t panel, int64_t p, struct pqk_panel_codes *codes);
 
