@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -48,7 +49,8 @@ def test_operations_of_several_layers_are_counted():
 
 def test_overrides_reach_the_report():
     program = "import json, pyquantk.info as i; print(json.dumps(i.collect()))"
-    environment = {"PYQUANTK_ISA": "scalar", "OMP_NUM_THREADS": "3", "PATH": ""}
+    needed = {name: os.environ[name] for name in ("PYTHONPATH", "SYSTEMROOT") if name in os.environ}
+    environment = {"PYQUANTK_ISA": "scalar", "OMP_NUM_THREADS": "3", "PATH": "", **needed}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
