@@ -203,7 +203,8 @@ static void run_case(unsigned number)
         return;
     }
     pqk_weights_describe(w, &info);
-    if (info.k != p.k || info.n != p.n || info.type != p.b_type || (p.k && !info.bytes)) fail("its description", number, 0, 0);
+    if (info.k != p.k || info.n != p.n || info.type != p.b_type || (p.k && !info.bytes))
+        fail("its description", number, 0, 0);
     memset(c_memory, CANARY, sizeof c_memory);
     if (number % 2) {
         status = pqk_float_matmul(&left, w, epilogue, &to, NULL);
