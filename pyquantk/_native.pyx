@@ -311,6 +311,7 @@ def build_info():
 include "_native_plain.pxi"
 include "_native_casts.pxi"
 include "_native_mx.pxi"
+include "_native_weights.pxi"
 include "_native_gemm.pxi"
 include "_native_requantize.pxi"
 include "_native_bench.pxi"

@@ -422,8 +422,6 @@ def matmul(cnp.ndarray a, object b, cnp.ndarray c, object a_zero_point, object b
         check(multiply(&p, None, True))
 
 
-include "_native_weights.pxi"
-
 # --- linear layers ---------------------------------------------------------------------------------------------
 
 

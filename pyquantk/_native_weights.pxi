@@ -1,4 +1,4 @@
-# The float product: matrices of few bits that floats are multiplied by. Included by _native_gemm.pxi.
+# The float product: matrices of few bits that floats are multiplied by. A part of _native.pyx.
 
 cdef extern from *:
     """
