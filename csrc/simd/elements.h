@@ -119,6 +119,20 @@ static PQK_INLINE void store_integers(char *p, const vs32 q[4], const vs32 *z, e
         v8_store(p, bytes);
 }
 
+/* store_integers() for two pairs from vf32_load_zip_bf16() and a kind of 8 bits or fewer.  The lanes of a pair do not
+ * stand in order, so its two zero points are constants of all lanes, and equal. */
+static PQK_INLINE void store_zip_integers(char *p, const vs32 q[4], const vs32 *z, enum integer_kind kind, int8_t mask)
+{
+    const vs16 ab = narrow_pair(q, z, 0, kind), cd = narrow_pair(q, z, 2, kind);
+    const v8 bytes = kind == KIND_U8 ? vu8_pack2_zip(ab, cd) : vs8_pack2_zip(ab, cd);
+    if (kind == KIND_N4)
+        v4_store(p, bytes);
+    else if (kind == KIND_N2)
+        v2_store(p, bytes);
+    else
+        v8_store(p, kind == KIND_N8 ? v8_and(bytes, mask) : bytes);
+}
+
 /* The first m elements only; the bits that pad the last byte of a packed type are 0. */
 static PQK_INLINE void store_integers_part(char *p, int m, const vs32 q[4], const vs32 *z, enum integer_kind kind,
                                            int8_t mask)

@@ -6,7 +6,8 @@
 #include <string.h>
 #include "core/macros.h"
 
-#define VL 8 /* float lanes in one register */
+#define VL              8 /* float lanes in one register */
+#define PQK_ROUND_FALLS 1 /* vs32_round(x) is INT32_MIN where x is NaN or too low for an integer */
 typedef __m256 vf32;
 typedef __m256i vs32;
 typedef __m256i vs16; /* two vs32 narrowed: a0-3 b0-3 | a4-7 b4-7 */
@@ -23,6 +24,13 @@ static PQK_INLINE vf32 bf16_to_f32(__m128i x)
 static PQK_INLINE vf32 vf32_load_f32(const void *p) { return _mm256_loadu_ps((const float *)p); }
 static PQK_INLINE vf32 vf32_load_f16(const void *p) { return _mm256_cvtph_ps(load_128(p)); }
 static PQK_INLINE vf32 vf32_load_bf16(const void *p) { return bf16_to_f32(load_128(p)); }
+/* Interleaving with zeros widens; a half of each 128-bit lane goes to either register. */
+static PQK_INLINE void vf32_load_zip_bf16(vf32 x[2], const void *p)
+{
+    const __m256i bits = load_256(p), zero = _mm256_setzero_si256();
+    x[0] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, bits));
+    x[1] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, bits));
+}
 
 /* The first m lanes, the others 0: VMASKMOVPS does not touch the memory of masked lanes. */
 static PQK_INLINE __m256i first_lanes(int m)
@@ -84,6 +92,10 @@ static PQK_INLINE void store_16_part(void *p, int m, __m128i x)
     memcpy(p, padded, (size_t)m * sizeof *padded);
 }
 static PQK_INLINE void vf32_store_f16_part(void *p, int m, vf32 x) { store_16_part(p, m, f32_to_f16(x)); }
+static PQK_INLINE void vf32_store2_zip_bf16(char *p, vf32 a, vf32 b)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm256_packus_epi32(round_to_bf16(a), round_to_bf16(b)));
+}
 static PQK_INLINE void vf32_store_bf16_part(void *p, int m, vf32 x) { store_16_part(p, m, f32_to_bf16(x)); }
 
 static PQK_INLINE vf32 vf32_set1(float x) { return _mm256_set1_ps(x); }
@@ -203,12 +215,30 @@ static PQK_INLINE vs32 vs32_mul_shift_far(vs32 x, vs32 m, vs32 n)
 static PQK_INLINE vs16 vs16_pack2(vs32 a, vs32 b) { return _mm256_packs_epi32(a, b); }
 static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b) { return _mm256_packus_epi32(a, b); }
 static PQK_INLINE vs16 vs16_adds(vs16 a, vs16 b) { return _mm256_adds_epi16(a, b); }
+static PQK_INLINE vs16 vs16_load(const void *p) { return load_256(p); }
+static PQK_INLINE vs16 vs16_min(vs16 a, vs16 b) { return _mm256_min_epi16(a, b); }
+static PQK_INLINE vs16 vs16_max(vs16 a, vs16 b) { return _mm256_max_epi16(a, b); }
+static PQK_INLINE int vs16_any_above(vs16 a, vs16 b) { return _mm256_movemask_epi8(_mm256_cmpgt_epi16(a, b)) != 0; }
+static PQK_INLINE vs16 vs16_sortable(vs16 x)
+{
+    return _mm256_xor_si256(x, _mm256_and_si256(_mm256_srai_epi16(x, 15), _mm256_set1_epi16(INT16_MAX)));
+}
 static PQK_INLINE v8 in_order_8(__m256i x) /* from a0-3 b0-3 c0-3 d0-3 | a4-7 ... */
 {
     return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 static PQK_INLINE v8 vs8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm256_packs_epi16(ab, cd)); }
 static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm256_packus_epi16(ab, cd)); }
+/* Of pairs from vf32_load_zip_bf16: ab holds its elements in order, and cd does; by halves a0 c0 | a1 c1. */
+static PQK_INLINE v8 in_order_zip(v8 x) { return _mm256_permute4x64_epi64(x, _MM_SHUFFLE(3, 1, 2, 0)); }
+static PQK_INLINE v8 vs8_pack2_zip(vs16 ab, vs16 cd) { return in_order_zip(_mm256_packs_epi16(ab, cd)); }
+static PQK_INLINE v8 vu8_pack2_zip(vs16 ab, vs16 cd) { return in_order_zip(_mm256_packus_epi16(ab, cd)); }
+static PQK_INLINE v8 v8_equal4(const vs32 a[4], const vs32 b[4])
+{
+    const vs16 x = vs16_pack2(vs32_equal(a[0], b[0]), vs32_equal(a[1], b[1]));
+    const vs16 y = vs16_pack2(vs32_equal(a[2], b[2]), vs32_equal(a[3], b[3]));
+    return _mm256_and_si256(vs8_pack2(x, y), _mm256_set1_epi8(1));
+}
 static PQK_INLINE v8 v8_and(v8 x, int8_t mask) { return _mm256_and_si256(x, _mm256_set1_epi8(mask)); }
 
 static PQK_INLINE v8 v8_xor(v8 x, int8_t bits) { return _mm256_xor_si256(x, _mm256_set1_epi8(bits)); }

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include "core/macros.h"
 
-#define VL 16 /* float lanes in one register */
+#define VL              16 /* float lanes in one register */
+#define PQK_ROUND_FALLS 1  /* vs32_round(x) is INT32_MIN where x is NaN or too low for an integer */
 typedef __m512 vf32;
 typedef __m512i vs32;
 typedef __m512i vs16; /* two vs32 narrowed: a0-3 b0-3 | a4-7 b4-7 | a8-11 b8-11 | a12-15 b12-15 */
@@ -21,6 +22,13 @@ static PQK_INLINE vf32 bf16_to_f32(__m256i x)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
 }
 static PQK_INLINE vf32 vf32_load_bf16(const void *p) { return bf16_to_f32(_mm256_loadu_si256(p)); }
+/* Interleaving with zeros widens; a half of each 128-bit lane goes to either register. */
+static PQK_INLINE void vf32_load_zip_bf16(vf32 x[2], const void *p)
+{
+    const __m512i bits = _mm512_loadu_si512(p), zero = _mm512_setzero_si512();
+    x[0] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, bits));
+    x[1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, bits));
+}
 static PQK_INLINE vf32 vf32_load_f32_part(const void *p, int m) { return _mm512_maskz_loadu_ps(first_lanes(m), p); }
 static PQK_INLINE vf32 vf32_load_f16_part(const void *p, int m)
 {
@@ -60,6 +68,13 @@ static PQK_INLINE void vf32_store2_bf16(char *p, vf32 a, vf32 b)
     const __m512i upper = _mm512_set_epi16(/* the odd words of a, then of b */
                                            63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
                                            25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    _mm512_storeu_si512(p, _mm512_permutex2var_epi16(round_to_bf16(a), upper, round_to_bf16(b)));
+}
+static PQK_INLINE void vf32_store2_zip_bf16(char *p, vf32 a, vf32 b)
+{
+    const __m512i upper = _mm512_set_epi16(/* the odd words, a quarter of a, then of b, and so on */
+                                           63, 61, 59, 57, 31, 29, 27, 25, 55, 53, 51, 49, 23, 21, 19, 17, 47, 45, 43,
+                                           41, 15, 13, 11, 9, 39, 37, 35, 33, 7, 5, 3, 1);
     _mm512_storeu_si512(p, _mm512_permutex2var_epi16(round_to_bf16(a), upper, round_to_bf16(b)));
 }
 static PQK_INLINE void vf32_store_f32_part(void *p, int m, vf32 x) { _mm512_mask_storeu_ps(p, first_lanes(m), x); }
@@ -184,9 +199,33 @@ static PQK_INLINE v8 in_order_8(v8 x)
 }
 static PQK_INLINE v8 vs8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm512_packs_epi16(ab, cd)); }
 static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return in_order_8(_mm512_packus_epi16(ab, cd)); }
+/* Of pairs from vf32_load_zip_bf16: ab holds its elements in order, and cd does; by quarters a0 c0 a1 c1 ... */
+static PQK_INLINE v8 in_order_zip(v8 x)
+{
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), x);
+}
+static PQK_INLINE v8 vs8_pack2_zip(vs16 ab, vs16 cd) { return in_order_zip(_mm512_packs_epi16(ab, cd)); }
+static PQK_INLINE v8 vu8_pack2_zip(vs16 ab, vs16 cd) { return in_order_zip(_mm512_packus_epi16(ab, cd)); }
+static PQK_INLINE v8 v8_equal4(const vs32 a[4], const vs32 b[4])
+{
+    const __mmask16 m0 = _mm512_cmpeq_epi32_mask(a[0], b[0]), m1 = _mm512_cmpeq_epi32_mask(a[1], b[1]);
+    const __mmask16 m2 = _mm512_cmpeq_epi32_mask(a[2], b[2]), m3 = _mm512_cmpeq_epi32_mask(a[3], b[3]);
+    const __mmask64 all = _mm512_kunpackd(_mm512_kunpackw(m3, m2), _mm512_kunpackw(m1, m0));
+    return _mm512_maskz_mov_epi8(all, _mm512_set1_epi8(1));
+}
 static PQK_INLINE v8 v8_and(v8 x, int8_t mask) { return _mm512_and_si512(x, _mm512_set1_epi8(mask)); }
 
 static PQK_INLINE v8 v8_xor(v8 x, int8_t bits) { return _mm512_xor_si512(x, _mm512_set1_epi8(bits)); }
+
+static PQK_INLINE vs16 vs16_load(const void *p) { return _mm512_loadu_si512(p); }
+static PQK_INLINE vs16 vs16_min(vs16 a, vs16 b) { return _mm512_min_epi16(a, b); }
+static PQK_INLINE vs16 vs16_max(vs16 a, vs16 b) { return _mm512_max_epi16(a, b); }
+static PQK_INLINE int vs16_any_above(vs16 a, vs16 b) { return _mm512_cmpgt_epi16_mask(a, b) != 0; }
+static PQK_INLINE vs16 vs16_sortable(vs16 x)
+{
+    return _mm512_ternarylogic_epi32(x, _mm512_srai_epi16(x, 15), _mm512_set1_epi16(INT16_MAX),
+                                     0x78); /* x ^ (sign & 0x7fff) */
+}
 
 /* Four elements of 16 bits: a, b, c, d each become VL elements in order. */
 static PQK_INLINE __m512i in_order_16(vs16 x)

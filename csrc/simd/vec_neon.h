@@ -14,7 +14,8 @@
 #include <string.h>
 #include "core/macros.h"
 
-#define VL 4 /* float lanes in one register */
+#define VL              4 /* float lanes in one register */
+#define PQK_ROUND_FALLS 0 /* vs32_round(x) is INT32_MIN where x is NaN or too low for an integer */
 typedef float32x4_t vf32;
 typedef int32x4_t vs32;
 typedef int16x8_t vs16; /* two vs32 narrowed, in order: a0-3 b0-3 */
@@ -62,6 +63,13 @@ static PQK_INLINE vf32 vf32_load_f32_part(const void *p, int m)
 static PQK_INLINE vf32 vf32_load_f16_part(const void *p, int m) { return f16_to_f32(load_16_part(p, m)); }
 static PQK_INLINE vf32 vf32_load_bf16_part(const void *p, int m) { return bf16_to_f32(load_16_part(p, m)); }
 
+static PQK_INLINE void vf32_load_zip_bf16(vf32 x[2], const void *p) /* in order here */
+{
+    const uint8x16_t both = load_128(p);
+    x[0] = bf16_to_f32(vget_low_u8(both));
+    x[1] = bf16_to_f32(vget_high_u8(both));
+}
+
 static PQK_INLINE uint8x8_t f32_to_bf16(vf32 x)
 {
     /* Adds half a unit, less one where the kept part is even; BFCVTN is no part of base AdvSIMD. */
@@ -102,6 +110,7 @@ static PQK_INLINE void vf32_store_f16_part(void *p, int m, vf32 x)
     const uint8x8_t halves = f32_to_f16(x);
     store_part(p, (size_t)m * 2, vcombine_u8(halves, halves));
 }
+static PQK_INLINE void vf32_store2_zip_bf16(char *p, vf32 a, vf32 b) { vf32_store2_bf16(p, a, b); }
 static PQK_INLINE void vf32_store_bf16_part(void *p, int m, vf32 x)
 {
     const uint8x8_t halves = f32_to_bf16(x);
@@ -190,11 +199,27 @@ static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b)
     return vreinterpretq_s16_u16(vcombine_u16(vqmovun_s32(a), vqmovun_s32(b)));
 }
 static PQK_INLINE vs16 vs16_adds(vs16 a, vs16 b) { return vqaddq_s16(a, b); }
+static PQK_INLINE vs16 vs16_load(const void *p) { return vreinterpretq_s16_u8(load_128(p)); }
+static PQK_INLINE vs16 vs16_min(vs16 a, vs16 b) { return vminq_s16(a, b); }
+static PQK_INLINE vs16 vs16_max(vs16 a, vs16 b) { return vmaxq_s16(a, b); }
+static PQK_INLINE int vs16_any_above(vs16 a, vs16 b) { return vmaxvq_u16(vcgtq_s16(a, b)) != 0; }
+static PQK_INLINE vs16 vs16_sortable(vs16 x)
+{
+    return veorq_s16(x, vandq_s16(vshrq_n_s16(x, 15), vdupq_n_s16(INT16_MAX)));
+}
 static PQK_INLINE v8 vs8_pack2(vs16 ab, vs16 cd)
 {
     return vreinterpretq_u8_s8(vcombine_s8(vqmovn_s16(ab), vqmovn_s16(cd)));
 }
 static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return vcombine_u8(vqmovun_s16(ab), vqmovun_s16(cd)); }
+static PQK_INLINE v8 vs8_pack2_zip(vs16 ab, vs16 cd) { return vs8_pack2(ab, cd); }
+static PQK_INLINE v8 vu8_pack2_zip(vs16 ab, vs16 cd) { return vu8_pack2(ab, cd); }
+static PQK_INLINE v8 v8_equal4(const vs32 a[4], const vs32 b[4])
+{
+    const uint16x8_t x = vcombine_u16(vmovn_u32(vceqq_s32(a[0], b[0])), vmovn_u32(vceqq_s32(a[1], b[1])));
+    const uint16x8_t y = vcombine_u16(vmovn_u32(vceqq_s32(a[2], b[2])), vmovn_u32(vceqq_s32(a[3], b[3])));
+    return vandq_u8(vcombine_u8(vmovn_u16(x), vmovn_u16(y)), vdupq_n_u8(1));
+}
 static PQK_INLINE v8 v8_and(v8 x, int8_t mask) { return vandq_u8(x, vdupq_n_u8((uint8_t)mask)); }
 static PQK_INLINE v8 v8_xor(v8 x, int8_t bits) { return veorq_u8(x, vdupq_n_u8((uint8_t)bits)); }
 

@@ -9,7 +9,8 @@
 #include "formats/bf16.h"
 #include "formats/f16.h"
 
-#define VL 1
+#define VL              1
+#define PQK_ROUND_FALLS 0 /* vs32_round(x) is INT32_MIN where x is NaN or too low for an integer */
 typedef float vf32;
 typedef int32_t vs32;
 typedef struct {
@@ -33,6 +34,11 @@ static PQK_INLINE vf32 vf32_load_f32(const void *p)
 }
 static PQK_INLINE vf32 vf32_load_f16(const void *p) { return pqk_f16_to_f32(load_16(p)); }
 static PQK_INLINE vf32 vf32_load_bf16(const void *p) { return pqk_bf16_to_f32(load_16(p)); }
+static PQK_INLINE void vf32_load_zip_bf16(vf32 x[2], const void *p)
+{
+    x[0] = vf32_load_bf16(p);
+    x[1] = vf32_load_bf16((const char *)p + 2);
+}
 /* m is 0 or 1 */
 static PQK_INLINE vf32 vf32_load_f32_part(const void *p, int m) { return m ? vf32_load_f32(p) : 0; }
 static PQK_INLINE vf32 vf32_load_f16_part(const void *p, int m) { return m ? vf32_load_f16(p) : 0; }
@@ -55,6 +61,7 @@ static PQK_INLINE void vf32_store_f16_part(void *p, int m, vf32 x)
 {
     if (m) vf32_store_f16(p, x);
 }
+static PQK_INLINE void vf32_store2_zip_bf16(char *p, vf32 a, vf32 b) { vf32_store2_bf16(p, a, b); }
 static PQK_INLINE void vf32_store_bf16_part(void *p, int m, vf32 x)
 {
     if (m) vf32_store_bf16(p, x);
@@ -130,6 +137,28 @@ static PQK_INLINE vs16 vu16_pack2(vs32 a, vs32 b)
     };
 }
 static PQK_INLINE vs16 vs16_adds(vs16 a, vs16 b) { return vs16_pack2(a.e[0] + b.e[0], a.e[1] + b.e[1]); }
+static PQK_INLINE vs16 vs16_load(const void *p)
+{
+    vs16 x;
+    memcpy(x.e, p, sizeof x.e);
+    return x;
+}
+static PQK_INLINE vs16 vs16_min(vs16 a, vs16 b)
+{
+    for (int i = 0; i < 2; ++i) a.e[i] = b.e[i] < a.e[i] ? b.e[i] : a.e[i];
+    return a;
+}
+static PQK_INLINE vs16 vs16_max(vs16 a, vs16 b)
+{
+    for (int i = 0; i < 2; ++i) a.e[i] = b.e[i] > a.e[i] ? b.e[i] : a.e[i];
+    return a;
+}
+static PQK_INLINE int vs16_any_above(vs16 a, vs16 b) { return a.e[0] > b.e[0] || a.e[1] > b.e[1]; }
+static PQK_INLINE vs16 vs16_sortable(vs16 x)
+{
+    for (int i = 0; i < 2; ++i) x.e[i] = (int16_t)(x.e[i] < 0 ? x.e[i] ^ INT16_MAX : x.e[i]);
+    return x;
+}
 static PQK_INLINE v8 narrow_8(vs16 ab, vs16 cd, int32_t lo, int32_t hi)
 {
     return (v8){
@@ -139,6 +168,14 @@ static PQK_INLINE v8 narrow_8(vs16 ab, vs16 cd, int32_t lo, int32_t hi)
 }
 static PQK_INLINE v8 vs8_pack2(vs16 ab, vs16 cd) { return narrow_8(ab, cd, INT8_MIN, INT8_MAX); }
 static PQK_INLINE v8 vu8_pack2(vs16 ab, vs16 cd) { return narrow_8(ab, cd, 0, UINT8_MAX); }
+static PQK_INLINE v8 vs8_pack2_zip(vs16 ab, vs16 cd) { return vs8_pack2(ab, cd); }
+static PQK_INLINE v8 vu8_pack2_zip(vs16 ab, vs16 cd) { return vu8_pack2(ab, cd); }
+static PQK_INLINE v8 v8_equal4(const vs32 a[4], const vs32 b[4])
+{
+    v8 x;
+    for (int i = 0; i < 4; ++i) x.e[i] = a[i] == b[i];
+    return x;
+}
 static PQK_INLINE v8 v8_and(v8 x, int8_t mask)
 {
     for (int i = 0; i < 4; ++i) x.e[i] &= (uint8_t)mask;

@@ -67,6 +67,14 @@ static void test_float_memory(void)
             memcpy(twice + whole, twice, whole);
             vf32_store2_bf16((char *)(p = take(2 * whole, gap)), vf32_load_f32(x), vf32_load_f32(x));
             check_bytes(p, twice, 2 * whole, "vf32_store2_bf16");
+            for (int i = 0; i < 4 * VL; ++i) twice[i] = (unsigned char)(i % 2 ? i % 64 : 7 * i); /* numbers, in order */
+            unsigned char copy[4 * VL];
+            vf32 zip[2];
+            memcpy(copy, twice, sizeof copy);
+            memcpy(p = take(2 * whole, gap), copy, 2 * whole);
+            vf32_load_zip_bf16(zip, p);
+            vf32_store2_zip_bf16((char *)p, zip[0], zip[1]);
+            check_bytes(p, copy, 2 * whole, "vf32_store2_zip_bf16");
         }
 }
 
@@ -119,6 +127,79 @@ static void check_narrowing(int32_t q[4][VL], size_t gap)
     v16_store_rows(two, vu16_pack2(a, b)), check_bytes(p, swapped, sizeof swapped, "v16_store_rows");
 }
 
+/* What is widened and narrowed again comes back in order. */
+static void check_zip(size_t gap)
+{
+    unsigned char from[8 * VL], want_s8[4 * VL], want_u8[4 * VL], *p;
+    for (int i = 0; i < 4 * VL; ++i) {
+        const int value = (37 * i + (int)gap) % 255 - 127; /* 8 bits: a bfloat16 */
+        const uint16_t code = pqk_f32_to_bf16((float)(value * 2));
+        memcpy(from + 2 * i, &code, sizeof code);
+        want_s8[i] = (uint8_t)limited(value * 2, INT8_MIN, INT8_MAX);
+        want_u8[i] = (uint8_t)limited(value * 2, 0, UINT8_MAX);
+    }
+    vf32 x[4];
+    memcpy(p = take(4 * VL, gap), from, 4 * VL);
+    vf32_load_zip_bf16(x, p);
+    memcpy(p = take(4 * VL, gap), from + 4 * VL, 4 * VL);
+    vf32_load_zip_bf16(x + 2, p);
+    const vs16 ab = vs16_pack2(vs32_round(x[0]), vs32_round(x[1]));
+    const vs16 cd = vs16_pack2(vs32_round(x[2]), vs32_round(x[3]));
+    v8_store(p = take(4 * VL, gap), vs8_pack2_zip(ab, cd)), check_bytes(p, want_s8, 4 * VL, "vs8_pack2_zip");
+    v8_store(p = take(4 * VL, gap), vu8_pack2_zip(ab, cd)), check_bytes(p, want_u8, 4 * VL, "vu8_pack2_zip");
+}
+
+static void check_equal4(int32_t q[4][VL], size_t gap)
+{
+    vs32 a[4], b[4];
+    uint8_t want[4 * VL];
+    for (int v = 0; v < 4; ++v) {
+        int32_t other[VL];
+        for (int i = 0; i < VL; ++i) {
+            other[i] = (v * VL + i) % 3 ? q[v][i] : q[v][i] ^ 1 << (i + v) % 32;
+            want[v * VL + i] = q[v][i] == other[i];
+        }
+        a[v] = vs32_load(q[v]);
+        b[v] = vs32_load(other);
+    }
+    unsigned char *p = take(sizeof want, gap);
+    v8_store(p, v8_equal4(a, b)), check_bytes(p, want, sizeof want, "v8_equal4");
+}
+
+/* Lanes of vs16_load() have an order of their own, which v16_store() shows on indices. */
+static void check_halves(size_t gap)
+{
+    int16_t a[2 * VL], b[2 * VL], order[2 * VL], got[4][2 * VL];
+    for (int i = 0; i < 2 * VL; ++i) {
+        a[i] = (int16_t)random_bits(), b[i] = (int16_t)random_bits();
+        order[i] = (int16_t)i;
+    }
+    unsigned char *p = take(sizeof a, gap);
+    memcpy(p, a, sizeof a);
+    const vs16 x = vs16_load(p), y = vs16_load(b);
+    v16_store(got[0], vs16_min(x, y)), v16_store(got[1], vs16_max(x, y));
+    v16_store(got[2], vs16_sortable(x)), v16_store(got[3], vs16_sortable(vs16_sortable(x)));
+    v16_store(order, vs16_load(order));
+    bool any = false;
+    for (int i = 0; i < 2 * VL; ++i) {
+        const int16_t s = a[order[i]], t = b[order[i]];
+        check(got[0][i] == (s < t ? s : t), "vs16_min", s);
+        check(got[1][i] == (s > t ? s : t), "vs16_max", s);
+        any |= s > t;
+        check(got[2][i] == (s < 0 ? -1 - (s & INT16_MAX) : s), "vs16_sortable", s);
+        check(got[3][i] == s, "vs16_sortable twice", s);
+    }
+    check(!!vs16_any_above(x, y) == any, "vs16_any_above", any);
+    const vs16 limit = vs16_load(a);
+    for (int i = 0; i < 2 * VL; ++i) { /* one lane alone, and equal */
+        const int16_t was = a[i];
+        check(!vs16_any_above(vs16_load(a), limit), "vs16_any_above of equals", was);
+        a[i] = (int16_t)(was < INT16_MAX ? was + 1 : was);
+        check(!!vs16_any_above(vs16_load(a), limit) == (was < INT16_MAX), "vs16_any_above in one lane", was);
+        a[i] = was;
+    }
+}
+
 /* Reads at the wall. */
 static void check_widening(size_t gap)
 {
@@ -160,6 +241,9 @@ static void test_integer_memory(void)
                 round < 1000 ? special_integers[(round * 5 + i * (round % 11 + 1)) % INTEGERS] : any_integer();
         check_narrowing(q, (size_t)round % 7);
         check_widening((size_t)round % 7);
+        check_zip((size_t)round % 7);
+        check_equal4(q, (size_t)round % 7);
+        check_halves((size_t)round % 7);
     }
 }
 
