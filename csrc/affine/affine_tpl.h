@@ -189,16 +189,25 @@ static PQK_INLINE enum affine_way affine_way_of(const struct affine_prepared *p,
     return a->quotient == PQK_FUSED ? AFFINE_FUSED : a->away ? AFFINE_AWAY : AFFINE_EVEN;
 }
 
-/* The integer, still without z.  natural: the caller's narrowing saturates at quant_min - z, so that the lower
- * limit is not needed where vs32_round maps all that is too low, NaN included, to a large negative number. */
+/* Limits of x that are left to others. */
+enum affine_limits {
+    AFFINE_BOTH,    /* none */
+    AFFINE_NATURAL, /* the caller's narrowing saturates at quant_min - z, so that the lower limit is not needed where
+                     * vs32_round maps all that is too low, NaN included, to a large negative number */
+    AFFINE_BOUNDED  /* and the upper one neither: x is so low, or NaN, that the integer fits, and PQK_ROUND_FALLS */
+};
+
+/* The integer, still without z. */
 static PQK_INLINE vs32 affine_integer(vf32 x, const struct affine_consts *k, const struct pqk_affine *a,
-                                      enum affine_way way, bool natural)
+                                      enum affine_way way, enum affine_limits limits)
 {
     if (way == AFFINE_GENERAL) {
         const vf32 y = a->quotient == PQK_DIVIDE ? vf32_div(x, k->s) : vf32_add(vf32_fma(x, k->h, k->fused), k->added);
         return affine_round(vf32_clamp(y, k->lo, k->hi), a->away);
     }
-    const vf32 c = natural ? vf32_guard(x, k->lo, k->hi) : vf32_clamp(x, k->lo, k->hi);
+    const vf32 c = limits == AFFINE_BOUNDED   ? x
+                   : limits == AFFINE_NATURAL ? vf32_guard(x, k->lo, k->hi)
+                                              : vf32_clamp(x, k->lo, k->hi);
     if (way == AFFINE_ADDED) return vs32_round(vf32_add(vf32_mul(c, k->h), k->added));
     if (way == AFFINE_FUSED) return vs32_round(vf32_fma(c, k->h, k->fused));
     return affine_round(vf32_fma(c, k->h, vf32_mul(c, k->l)), way == AFFINE_AWAY);

@@ -51,22 +51,22 @@ static PQK_INLINE struct fake_quantize_consts fake_quantize_outside(struct affin
     return fake_quantize_consts_of(k, job);
 }
 
-/* *kept becomes -1 where the limits changed nothing; it counts only where the job is masked. */
-static PQK_INLINE vf32 fake_quantize_vec(vf32 x, vs32 *kept, const struct fake_quantize_consts *c,
-                                         const struct fake_quantize_job *job)
+/* An integer before and after the limits, which are equal where the mask is 1. */
+struct fake_quantize_seen {
+    vs32 free[4], limited[4];
+};
+
+/* Lane group v of what was seen counts only where the job is masked. */
+static PQK_INLINE vf32 fake_quantize_vec(vf32 x, struct fake_quantize_seen *seen, int v,
+                                         const struct fake_quantize_consts *c, const struct fake_quantize_job *job)
 {
-    const vs32 free = affine_integer(x, &c->k, job->a, job->way, true);
+    const vs32 free = affine_integer(x, &c->k, job->a, job->way, AFFINE_NATURAL);
     vs32 n = vs32_max(free, c->lo);
     if (job->masked) n = vs32_min(n, c->hi);
-    *kept = vs32_equal(n, free);
+    seen->free[v] = free;
+    seen->limited[v] = n;
     if (job->inside) n = vs32_sub(n, c->inside);
     return vf32_mul(vf32_from_s32(n), c->k.s);
-}
-
-/* -1 and 0 to the bytes 1 and 0. */
-static PQK_INLINE v8 fake_quantize_mask(const vs32 kept[4])
-{
-    return v8_and(vs8_pack2(vs16_pack2(kept[0], kept[1]), vs16_pack2(kept[2], kept[3])), 1);
 }
 
 /* The same in the general way, which limits the quotient: for the mask one step outside the range. */
@@ -88,7 +88,7 @@ static PQK_NOINLINE void fake_quantize_any(const char *x, char *y, char *mask, s
     for (size_t i = 0; i < n; i += 4 * VL, x += step, y += step) {
         const int m = n - i < 4 * VL ? (int)(n - i) : 4 * VL;
         vf32 v[4];
-        vs32 kept[4] = {vs32_set1(0), vs32_set1(0), vs32_set1(0), vs32_set1(0)};
+        struct fake_quantize_seen seen;
         load_float_block(v, x, m, job->type);
         for (int j = 0; j < 4; ++j) {
             const size_t at = first + i + (size_t)(j * VL);
@@ -96,20 +96,32 @@ static PQK_NOINLINE void fake_quantize_any(const char *x, char *y, char *mask, s
                                            : part_of(m, j) ? affine_of_columns(job->p, at)
                                                            : affine_of_columns(job->p, 0);
             const struct fake_quantize_consts c = fake_quantize_free(k, job);
-            v[j] = fake_quantize_vec(v[j], &kept[j], &c, job);
+            v[j] = fake_quantize_vec(v[j], &seen, j, &c, job);
         }
         store_float_block(y, v, m, job->type);
-        if (job->masked) v8_store_part(mask + i, m, fake_quantize_mask(kept));
+        if (job->masked) v8_store_part(mask + i, m, v8_equal4(seen.free, seen.limited));
     }
 }
 
-/* Two vectors of x to y. */
-static PQK_INLINE void fake_quantize_two(const char *x, char *y, vs32 kept[2], const struct fake_quantize_consts *c,
-                                         const struct fake_quantize_consts *d, const struct fake_quantize_job *job)
+/* Two vectors of x to y: lane groups v and v + 1.  same: c is d, and the same in all lanes, which may change places
+ * then, where no mask is to be in order. */
+static PQK_INLINE void fake_quantize_two(const char *x, char *y, struct fake_quantize_seen *seen, int v, bool same,
+                                         const struct fake_quantize_consts *c, const struct fake_quantize_consts *d,
+                                         const struct fake_quantize_job *job)
 {
-    const vf32 a = load_float(x, job->type), b = load_float(x + VL * float_size(job->type), job->type);
-    const vf32 to_a = fake_quantize_vec(a, &kept[0], c, job), to_b = fake_quantize_vec(b, &kept[1], d, job);
-    store_two_floats(y, to_a, to_b, job->type);
+    const bool zip = same && job->type == PQK_BF16 && !job->masked;
+    vf32 in[2];
+    if (zip) {
+        vf32_load_zip_bf16(in, x);
+    } else {
+        in[0] = load_float(x, job->type);
+        in[1] = load_float(x + VL * float_size(job->type), job->type);
+    }
+    const vf32 a = fake_quantize_vec(in[0], seen, v, c, job), b = fake_quantize_vec(in[1], seen, v + 1, d, job);
+    if (zip)
+        vf32_store2_zip_bf16(y, a, b);
+    else
+        store_two_floats(y, a, b, job->type);
 }
 
 /* The first n - n % 2 VL elements of a row, fast; returns how many that is. */
@@ -119,17 +131,18 @@ static PQK_INLINE size_t fake_quantize_run(const char *x, char *y, char *mask, s
     const int step = 2 * VL * float_size(job->type);
     size_t i = 0;
     for (; i + 4 * VL <= n; i += 4 * VL, x += 2 * step, y += 2 * step) {
-        vs32 kept[4] = {vs32_set1(0), vs32_set1(0), vs32_set1(0), vs32_set1(0)};
-        fake_quantize_two(x, y, kept, c, c, job);
-        fake_quantize_two(x + step, y + step, kept + 2, c, c, job);
-        if (job->masked) v8_store(mask + i, fake_quantize_mask(kept));
+        struct fake_quantize_seen seen;
+        fake_quantize_two(x, y, &seen, 0, true, c, c, job);
+        fake_quantize_two(x + step, y + step, &seen, 2, true, c, c, job);
+        if (job->masked) v8_store(mask + i, v8_equal4(seen.free, seen.limited));
     }
     if (i + 2 * VL <= n) {
-        vs32 kept[4] = {vs32_set1(0), vs32_set1(0), vs32_set1(0), vs32_set1(0)};
-        fake_quantize_two(x, y, kept, c, c, job);
+        struct fake_quantize_seen seen;
+        for (int v = 2; v < 4; ++v) seen.free[v] = seen.limited[v] = vs32_set1(0);
+        fake_quantize_two(x, y, &seen, 0, true, c, c, job);
         /* 2 VL, but no constant: of one the compiler makes lanes that are undefined, and MSan cannot tell that they
          * are not stored. */
-        if (job->masked) v8_store_part(mask + i, (int)(n - i) & 2 * VL, fake_quantize_mask(kept));
+        if (job->masked) v8_store_part(mask + i, (int)(n - i) & 2 * VL, v8_equal4(seen.free, seen.limited));
         i += 2 * VL;
     }
     return i;
@@ -145,12 +158,12 @@ static PQK_INLINE size_t fake_quantize_four_rows(const char *const x[4], char *c
         const struct fake_quantize_consts d = fake_quantize_outside(affine_of_columns(job->p, i + VL), job);
         const size_t at = i * (size_t)float_size(job->type);
         unrolled_for (int r = 0; r < 4; r += 2) {
-            vs32 kept[4];
-            fake_quantize_two(x[r] + at, y[r] + at, kept, &c, &d, job);
-            fake_quantize_two(x[r + 1] + at, y[r + 1] + at, kept + 2, &c, &d, job);
+            struct fake_quantize_seen seen;
+            fake_quantize_two(x[r] + at, y[r] + at, &seen, 0, false, &c, &d, job);
+            fake_quantize_two(x[r + 1] + at, y[r + 1] + at, &seen, 2, false, &c, &d, job);
             if (job->masked) {
                 char *const to[4] = {mask[r] + i, mask[r] + i + VL, mask[r + 1] + i, mask[r + 1] + i + VL};
-                v8_store_rows(to, fake_quantize_mask(kept));
+                v8_store_rows(to, v8_equal4(seen.free, seen.limited));
             }
         }
     }
@@ -164,15 +177,15 @@ static PQK_INLINE size_t fake_quantize_one_row(const char *x, char *y, char *mas
     const int step = 2 * VL * float_size(job->type);
     size_t i = 0;
     for (; i + 4 * VL <= n; i += 4 * VL, x += 2 * step, y += 2 * step) {
-        vs32 kept[4] = {vs32_set1(0), vs32_set1(0), vs32_set1(0), vs32_set1(0)};
+        struct fake_quantize_seen seen;
         unrolled_for (int v = 0; v < 4; v += 2) {
             const struct fake_quantize_consts c =
                 fake_quantize_outside(affine_of_columns(job->p, i + (size_t)v * VL), job);
             const struct fake_quantize_consts d =
                 fake_quantize_outside(affine_of_columns(job->p, i + (size_t)(v + 1) * VL), job);
-            fake_quantize_two(x + v / 2 * step, y + v / 2 * step, kept + v, &c, &d, job);
+            fake_quantize_two(x + v / 2 * step, y + v / 2 * step, &seen, v, false, &c, &d, job);
         }
-        if (job->masked) v8_store(mask + i, fake_quantize_mask(kept));
+        if (job->masked) v8_store(mask + i, v8_equal4(seen.free, seen.limited));
     }
     return i;
 }
