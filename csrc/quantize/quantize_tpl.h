@@ -12,6 +12,8 @@
  * is: a kernel for each case would cost minutes of compilation for nothing that can be measured.
  */
 #include "affine/affine_tpl.h"
+#include "formats/bf16.h"
+#include "formats/f16.h"
 #include "quantize/quantize.h"
 #include "simd/elements.h"
 #include "simd/stream.h"
@@ -33,36 +35,51 @@ struct quantize_job {
     pqk_type type;
     enum integer_kind kind;
     enum affine_way way;
+    enum affine_limits limits;
     bool centered; /* no zero points: nothing to add */
     int8_t mask;
     quantize_any_fn *any;
     const struct quantize_context *c;
 };
 
-static PQK_INLINE vs32 quantize_vec(vf32 x, const struct affine_consts *k, const struct quantize_job *job)
+static PQK_INLINE enum affine_limits quantize_limits(enum integer_kind kind)
 {
-    const bool natural = job->kind == KIND_S8 || job->kind == KIND_U8;
-    return affine_integer(x, k, job->c->a, job->way, natural);
+    return kind == KIND_S8 || kind == KIND_U8 ? AFFINE_NATURAL : AFFINE_BOTH;
 }
 
-/* One whole block. */
-static PQK_INLINE void quantize_block(const char *x, char *q, const struct affine_consts *const k[4],
+static PQK_INLINE vs32 quantize_vec(vf32 x, const struct affine_consts *k, const struct quantize_job *job)
+{
+    return affine_integer(x, k, job->c->a, job->way, job->limits);
+}
+
+/* One whole block.  pairs: k[0] is k[1] and k[2] is k[3], and each the same in all lanes, so that lanes may change
+ * places between being widened and being narrowed. */
+static PQK_INLINE void quantize_block(const char *x, char *q, const struct affine_consts *const k[4], bool pairs,
                                       const struct quantize_job *job)
 {
+    const bool zip = pairs && job->type == PQK_BF16 && kind_bits(job->kind) <= 8;
     vf32 in[4];
     vs32 out[4], z[4];
-    load_float_block(in, x, 4 * VL, job->type);
+    if (zip) {
+        vf32_load_zip_bf16(in, x);
+        vf32_load_zip_bf16(in + 2, x + 4 * VL);
+    } else {
+        load_float_block(in, x, 4 * VL, job->type);
+    }
     unrolled_for (int v = 0; v < 4; ++v) {
         out[v] = quantize_vec(in[v], k[v], job);
         z[v] = k[v]->z;
     }
-    store_integers(q, out, job->centered ? NULL : z, job->kind, job->mask);
+    if (zip)
+        store_zip_integers(q, out, job->centered ? NULL : z, job->kind, job->mask);
+    else
+        store_integers(q, out, job->centered ? NULL : z, job->kind, job->mask);
 }
 
 static PQK_INLINE void quantize_any(const char *x, char *q, int m, size_t at, const struct quantize_context *c,
                                     pqk_type type, enum integer_kind kind)
 {
-    const struct quantize_job job = {type, kind, c->way, false, c->mask, NULL, c};
+    const struct quantize_job job = {type, kind, c->way, quantize_limits(kind), false, c->mask, NULL, c};
     vf32 in[4];
     vs32 out[4], z[4];
     load_float_block(in, x, m, type);
@@ -75,13 +92,55 @@ static PQK_INLINE void quantize_any(const char *x, char *q, int m, size_t at, co
     store_integers_part(q, m, out, z, kind, c->mask);
 }
 
+/* The largest number of 16 bits, as its bits, whose quotient certainly fits an integer. */
+static PQK_INLINE int32_t quantize_bound(const struct quantize_job *job, size_t at)
+{
+    const float most = 0x1p30f / job->c->p->at[at / VL].h[at % VL];
+    if (job->type == PQK_F16) return pqk_f32_to_f16(most < 65504.0f ? most : 65504.0f);
+    return (int32_t)(pqk_f32_bits(most < 0x1.fep127f ? most : 0x1.fep127f) >> 16);
+}
+
+/* Blocks of 16-bit numbers without their upper limit, whose minimum is an operation in six: the bits of positive
+ * numbers are in order as integers, NaN last, so one integer maximum for two vectors tells whether all was in range.
+ * What was not is done again.  Returns how many elements that is. */
+static PQK_INLINE size_t quantize_bounded(const char *x, char *q, size_t n, const struct affine_consts *const k[4],
+                                          size_t at, const struct quantize_job *job)
+{
+    enum { CHUNK = 2048 }; /* 4 KiB of x: still in the L1 cache if it must be read again */
+    struct quantize_job bounded = *job;
+    const vs32 bound = vs32_set1(quantize_bound(job, at));
+    const vs16 limit = vs16_pack2(bound, bound);
+    size_t done = 0;
+    bounded.limits = AFFINE_BOUNDED;
+    while (n - done >= 4 * VL) {
+        const size_t whole = (n - done) / (4 * VL) * (4 * VL), m = whole < CHUNK ? whole : CHUNK;
+        const char *from = x + 2 * done;
+        vs16 seen = limit;
+        for (size_t i = 0; i < m; i += 4 * VL) {
+            seen = vs16_max(seen, vs16_max(vs16_load(from + 2 * i), vs16_load(from + 2 * i + 4 * VL)));
+            quantize_block(from + 2 * i, q + done + i, k, true, &bounded);
+        }
+        const bool again = vs16_any_above(seen, limit);
+        for (size_t i = 0; again && i < m; i += 4 * VL) quantize_block(from + 2 * i, q + done + i, k, true, job);
+        done += m;
+    }
+    return done;
+}
+
 /* n elements with the constants k of one row, which are those at index `at`. */
 static PQK_INLINE void quantize_run(const char *x, char *q, size_t n, const struct affine_consts *k, size_t at,
                                     const struct quantize_job *job)
 {
     const struct affine_consts *const ks[4] = {k, k, k, k};
     const int step = 4 * VL * float_size(job->type), q_step = 4 * VL * kind_bits(job->kind) / 8;
-    for (; n >= 4 * VL; n -= 4 * VL, x += step, q += q_step) quantize_block(x, q, ks, job);
+    if (PQK_ROUND_FALLS && job->type != PQK_F32 && job->limits == AFFINE_NATURAL && job->way == AFFINE_EVEN &&
+        n >= 32 * VL) {
+        const size_t done = quantize_bounded(x, q, n, ks, at, job);
+        n -= done;
+        x += 2 * done;
+        q += done;
+    }
+    for (; n >= 4 * VL; n -= 4 * VL, x += step, q += q_step) quantize_block(x, q, ks, true, job);
     if (n) job->any(x, q, (int)n, at, job->c);
 }
 
@@ -100,7 +159,7 @@ static PQK_INLINE void quantize_blocks_of_columns(const char *x, ptrdiff_t x_str
         for (size_t r = 0; r < rows; ++r, from += x_stride, to += q_stride) {
             for (int line = 0; ahead && line < 4 * VL * float_size(job->type); line += 64)
                 pqk_fetch_ahead(from + ahead + line);
-            quantize_block(from, to, ks, job);
+            quantize_block(from, to, ks, false, job);
         }
     }
 }
@@ -123,13 +182,13 @@ static PQK_INLINE void quantize_rows(const struct pqk_tile *t, size_t first, siz
             const struct affine_consts k0 = affine_of_row(job->c->p, one ? 0 : r);
             const struct affine_consts k1 = affine_of_row(job->c->p, one ? 0 : r + 1);
             const struct affine_consts *const ks[4] = {&k0, &k0, &k1, &k1};
-            quantize_block(x, q, ks, job);
+            quantize_block(x, q, ks, true, job);
         }
     } else if (dense && t->n == 4 * VL) {
         for (; r < rows; ++r, x += 4 * VL * (ptrdiff_t)x_size, q += 4 * VL) {
             const struct affine_consts k = affine_of_row(job->c->p, one ? 0 : r);
             const struct affine_consts *const ks[4] = {&k, &k, &k, &k};
-            quantize_block(x, q, ks, job);
+            quantize_block(x, q, ks, true, job);
         }
     }
     for (; r < rows; ++r, x += t->row_stride[0], q += t->row_stride[1]) {
@@ -209,7 +268,8 @@ static PQK_INLINE void quantize_tile(const struct pqk_tile *t, const struct pqk_
 {
     struct affine_prepared p;
     const bool by_column = t->param_col != 0, one = !by_column && t->param_row == 0;
-    const bool common = VL > 1 && type == PQK_F32 && (kind == KIND_S8 || kind == KIND_U8);
+    const bool eight = VL > 1 && (kind == KIND_S8 || kind == KIND_U8), common = eight && type == PQK_F32;
+    const enum affine_limits limits = quantize_limits(kind);
     const int8_t mask = quantize_mask(a);
     const ptrdiff_t stride = by_column ? t->param_col : t->param_row;
     const size_t total = by_column ? t->n : t->rows, step = one ? total : by_column ? AFFINE_COLUMNS : AFFINE_ROWS;
@@ -221,18 +281,18 @@ static PQK_INLINE void quantize_tile(const struct pqk_tile *t, const struct pqk_
         const enum affine_way way =
             common && found == AFFINE_EVEN && a->quotient == PQK_MULTIPLY ? AFFINE_ADDED : found;
         const struct quantize_context c = {way, by_column, mask, a, &p};
-        const struct quantize_job job = {type, kind, AFFINE_GENERAL, false, mask, any, &c};
+        const struct quantize_job job = {type, kind, AFFINE_GENERAL, limits, false, mask, any, &c};
 
-        if (common && way == AFFINE_EVEN && !a->zero_point) {
-            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_EVEN, true, mask, any, &c});
+        if (eight && way == AFFINE_EVEN && !a->zero_point) {
+            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_EVEN, limits, true, mask, any, &c});
         } else if (VL > 1 && way == AFFINE_EVEN) {
-            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_EVEN, false, mask, any, &c});
+            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_EVEN, limits, false, mask, any, &c});
         } else if (common && way == AFFINE_AWAY) {
-            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_AWAY, false, mask, any, &c});
+            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_AWAY, limits, false, mask, any, &c});
         } else if (common && way == AFFINE_ADDED) {
-            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_ADDED, false, mask, any, &c});
+            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_ADDED, limits, false, mask, any, &c});
         } else if (common && way == AFFINE_FUSED) {
-            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_FUSED, false, mask, any, &c});
+            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_FUSED, limits, false, mask, any, &c});
         } else {
             quantize_part(t, i, count, job);
         }
