@@ -93,6 +93,33 @@ static PQK_NOINLINE void observe_count_columns(const char *x, size_t n, pqk_type
     }
 }
 
+/* The extremes of m elements of 16 bits, in integer lanes: `acc` takes the largest and the smallest of each lane, to
+ * which the product of a NaN or infinity belongs.  Returns how many elements of m that were: none where one of them
+ * is NaN or infinite, which are for the loop that can skip them. */
+static PQK_INLINE size_t observe_halves(const char *x, size_t m, pqk_type type, struct observe_acc acc[4])
+{
+    enum { STEP = 8 * VL };
+    PQK_ALIGNED(64) char extremes[2][4 * VL];
+    vs16 min[4], max[4];
+    size_t i = STEP;
+    if (m < STEP) return 0;
+    unrolled_for (int v = 0; v < 4; ++v) min[v] = max[v] = vs16_sortable(vs16_load(x + v * 4 * VL));
+    for (; i + STEP <= m; i += STEP)
+        unrolled_for (int v = 0; v < 4; ++v) {
+            const vs16 key = vs16_sortable(vs16_load(x + 2 * i + v * 4 * VL));
+            min[v] = vs16_min(min[v], key);
+            max[v] = vs16_max(max[v], key);
+        }
+    v16_store(extremes[0], vs16_sortable(vs16_min(vs16_min(min[0], min[1]), vs16_min(min[2], min[3]))));
+    v16_store(extremes[1], vs16_sortable(vs16_max(vs16_max(max[0], max[1]), vs16_max(max[2], max[3]))));
+    struct observe_acc next[2] = {acc[0], acc[1]};
+    unrolled_for (int v = 0; v < 4; ++v) observe_vec(&next[v % 2], load_float(extremes[v / 2] + v % 2 * 2 * VL, type));
+    if (observe_alarmed(vf32_add(next[0].watch, next[1].watch))) return 0;
+    acc[0] = next[0];
+    acc[1] = next[1];
+    return i;
+}
+
 /* A row of n < VL elements. */
 static PQK_NOINLINE void observe_short_row(const char *x, size_t n, pqk_type type, float *min, float *max,
                                            int64_t *nans, int64_t *infs)
@@ -121,6 +148,7 @@ static PQK_INLINE void observe_row(const char *x, size_t n, pqk_type type, float
         size_t i = 0;
         m = n - done < OBSERVE_CHUNK ? n - done : OBSERVE_CHUNK;
         unrolled_for (int v = 0; v < 4; ++v) acc[v].watch = vf32_set1(0.0f);
+        if (VL > 1 && type != PQK_F32) i = observe_halves(chunk, m, type, acc);
         for (; i + 4 * VL <= m; i += 4 * VL)
             unrolled_for (int v = 0; v < 4; ++v)
                 observe_vec(&acc[v], load_float(chunk + (i + (size_t)v * VL) * size, type));
