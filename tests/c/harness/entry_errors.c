@@ -80,7 +80,7 @@ static void expect_fake(struct harness *h, const char *what, const struct wrong_
 static void wrong_types(struct harness *h)
 {
     static const int floats_no[] = {0, PQK_S8, PQK_S32, PQK_U2X4, PQK_U2X4 + 1, -1, 1000};
-    static const int integers_no[] = {0, PQK_F32, PQK_BF16, PQK_S32, PQK_U2X4 + 1, -1};
+    static const int integers_no[] = {0, PQK_F32, PQK_BF16, PQK_S32, PQK_E8M0FNU, PQK_E2M1FNX2 + 1, -1};
     for (int i = 0; i < 7; ++i) {
         struct wrong_call c = right();
         c.x.type = (pqk_type)floats_no[i];
@@ -97,12 +97,15 @@ static void wrong_types(struct harness *h)
               pqk_observe(&x, NULL, &(pqk_statistics){(float *)(void *)output, NULL, NULL, NULL}) == PQK_ERROR_TYPE &&
                   untouched());
     }
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < 7; ++i) {
         struct wrong_call c = right();
         c.q.type = (pqk_type)integers_no[i];
         expect_quantize(h, "quantize: q of a type that it does not take", &c, PQK_ERROR_TYPE);
     }
     struct wrong_call c = right();
+    c.q.type = PQK_E4M3FN;
+    expect_quantize(h, "quantize: a float type with a zero point", &c, PQK_ERROR_ZERO_POINT);
+    c = right();
     c.x.type = PQK_F32;
     c.q.type = PQK_F32;
     expect_dequantize(h, "dequantize: q of a float type", &c, PQK_ERROR_TYPE);
