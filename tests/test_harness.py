@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "tests" / "c" / "build.py"
 COMPILER = os.environ.get("CC", "cc").split()[0]
+QUICK = ("test_division", "test_corrected_quotient", "test_gemm_float")  # take --quick
 
 pytestmark = [
     pytest.mark.skipif(
@@ -81,11 +82,20 @@ def test_an_unknown_layer_is_an_error(harness: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["test_select", "test_division", "test_epilogue", "test_activations", "test_linear", "test_gemm_float"]
+    "name",
+    [
+        "test_select",
+        "test_division",
+        "test_corrected_quotient",
+        "test_epilogue",
+        "test_activations",
+        "test_linear",
+        "test_gemm_float",
+    ],
 )
 def test_program(name: str, tmp_path: Path) -> None:
     program = build(name, [ROOT / "tests" / "c" / f"{name}.c"], tmp_path)
-    assert " 0 failures" in run(program, *(["--quick"] if name in ("test_division", "test_gemm_float") else []))
+    assert " 0 failures" in run(program, *(["--quick"] if name in QUICK else []))
 
 
 def test_a_stratified_part_of_all_float32_is_cast_exactly(tmp_path: Path) -> None:

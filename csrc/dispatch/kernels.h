@@ -8,6 +8,7 @@
 #define PQK_KERNELS_H
 #include "convert/convert.h"
 #include "dequantize/dequantize.h"
+#include "dynamic/dynamic.h"
 #include "fake_quantize/fake_quantize.h"
 #include "gemm/epilogue.h"
 #include "gemm/gemm.h"
@@ -20,6 +21,7 @@
 #define PQK_SLOT_DEQUANTIZE(in, out)      PQK_SLOT(dequantize_##in##_##out, pqk_dequantize_fn)
 #define PQK_SLOT_FAKE_QUANTIZE(type, out) PQK_SLOT(fake_quantize_##type##_##out, pqk_fake_quantize_fn)
 #define PQK_SLOT_CONVERT(from, to)        PQK_SLOT(cast_##from##_##to, pqk_convert_fn)
+#define PQK_SLOT_DYNAMIC(type)            PQK_SLOT(dynamic_##type, pqk_dynamic_fn)
 #define PQK_SLOT_OBSERVE(type)            PQK_SLOT(observe_##type, pqk_observe_fn)
 #define PQK_SLOT_REQUANTIZE(out)          PQK_SLOT(requantize_s32_##out, pqk_requantize_fn)
 #define PQK_SLOT_EPILOGUE(product)        PQK_SLOT(epilogue_##product, pqk_gemm_epilogue_kernels)
@@ -34,6 +36,7 @@
     PQK_FAKE_QUANTIZE_ALL(PQK_SLOT_FAKE_QUANTIZE) \
     PQK_OBSERVE_ALL(PQK_SLOT_OBSERVE)             \
     PQK_CONVERT_ALL(PQK_SLOT_CONVERT)             \
+    PQK_DYNAMIC_ALL(PQK_SLOT_DYNAMIC)             \
     PQK_REQUANTIZE_ALL(PQK_SLOT_REQUANTIZE)       \
     PQK_GEMM_EPILOGUE_ALL(PQK_SLOT_EPILOGUE)      \
     PQK_GEMM_FLOAT_ALL(PQK_SLOT_GEMM_FLOAT)

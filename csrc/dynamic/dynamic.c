@@ -1,8 +1,11 @@
-/* dynamic.c -- pqk_quantize_dynamic(): chunks of blocks are observed, given their scales and quantized while they are
- * in the cache; larger blocks are read twice, by all threads.
+/* dynamic.c -- pqk_quantize_dynamic(): checks, and three ways.
  *
- * It is what pqk_observe, the rule, and pqk_quantize give one after the other, bit for bit, because it runs their
- * kernels.
+ *   blocks that are runs of memory   the kernels of dynamic.h
+ *   other blocks                     chunks of them are observed, given their scales and quantized while they are in
+ *                                    the cache, by the kernels of those operations
+ *   blocks larger than a chunk       read twice, by all threads
+ *
+ * The bits are those of pqk_observe, the rule, and pqk_quantize one after the other.
  */
 #include <math.h>
 #include "affine/affine.h"
@@ -12,7 +15,7 @@
 #include "core/pool.h"
 #include "dispatch/dispatch.h"
 #include "dynamic/chunks.h"
-#include "dynamic/scale_rule.h"
+#include "dynamic/dynamic.h"
 
 /* How elements become codes once there are scales: a cast, or for integer types an affine kernel. */
 struct elements {
@@ -108,6 +111,71 @@ static void run_chunk(void *context, size_t index)
     quantize(job->elements, &chunk.x, &chunk.q, job->chunks.block, divisor, &here);
 }
 
+/* ---- blocks that are runs of memory */
+
+static void divide_rows(const struct pqk_tile *tile, const float *divisor, const void *context)
+{
+    struct elements e = *(const struct elements *)context;
+    e.convert.scale = divisor;
+    e.affine.scale = divisor;
+    run_tile(tile, &e);
+}
+
+struct rows_job {
+    pqk_dynamic_fn *kernel;
+    struct pqk_dynamic_rows how;
+};
+static void run_rows(const struct pqk_tile *tile, const void *context)
+{
+    const struct rows_job *job = context;
+    job->kernel(tile, &job->how);
+}
+
+static bool contiguous_along(const pqk_array *a, int axis)
+{
+    const int bits = pqk_type_bits(a->type);
+    if (bits < 8) return axis == a->ndim - 1;
+    if (a->strides) return a->strides[axis] == bits / 8;
+    for (int d = axis + 1; d < a->ndim; ++d)
+        if (a->shape[d] != 1) return false;
+    return true;
+}
+
+/* Does each block lie along one axis, contiguous in x and q?  Such a block is a row of a tile: it is at most a chunk,
+ * which the plan of tiles does not cut. */
+static bool blocks_are_runs(const pqk_array *x, const pqk_array *q, const int64_t *block)
+{
+    int axes = 0, along = -1;
+    for (int d = 0; d < x->ndim; ++d) {
+        const bool many = x->shape[d] > 1 && (!block || block[d] > 1);
+        axes += many;
+        if (many) along = d;
+    }
+    return axes == 1 && contiguous_along(x, along) && contiguous_along(q, along);
+}
+
+static void run_as_rows(const struct job *job, const pqk_array *x, const pqk_array *q, const int64_t *block)
+{
+    const struct pqk_kernels *k = pqk_active_kernels();
+    const struct pqk_operands operands = {
+        {x, q},
+        2, 1, block
+    };
+    const struct elements *e = &job->elements;
+    const struct rows_job rows = {
+        .kernel = x->type == PQK_F32   ? k->dynamic_f32
+                  : x->type == PQK_F16 ? k->dynamic_f16
+                                       : k->dynamic_bf16,
+        .how = {.rule = job->rule,
+                .format = e->cast ? e->convert.format : NULL,
+                .bits = pqk_type_bits(q->type),
+                .scale = job->scale,
+                .divide = divide_rows,
+                .context = e}
+    };
+    pqk_tiles_run(&operands, run_rows, &rows, NULL);
+}
+
 /* ---- blocks too large for a chunk */
 
 struct large {
@@ -191,6 +259,10 @@ pqk_status pqk_quantize_dynamic(const pqk_array *x, const pqk_dynamic *how, cons
     }
     if (count == 0) return PQK_OK;
     if (elements == 0 || in_block > pqk_chunks_limit(x)) return run_large(&job, x, q, how->block);
+    if ((job.elements.cast || q->type == PQK_S8) && blocks_are_runs(x, q, how->block)) {
+        run_as_rows(&job, x, q, how->block);
+        return PQK_OK;
+    }
     pqk_chunks_make(&job.chunks, x, q, how->block, pqk_get_num_threads());
     pqk_pool_run((size_t)job.chunks.count, run_chunk, &job, 0);
     return PQK_OK;

@@ -142,12 +142,14 @@ void test_pqk_quantize_fn(struct harness *h, pqk_quantize_fn *kernel, pqk_quanti
 void test_pqk_dequantize_fn(struct harness *h, pqk_dequantize_fn *kernel, pqk_dequantize_fn *reference);
 void test_pqk_fake_quantize_fn(struct harness *h, pqk_fake_quantize_fn *kernel, pqk_fake_quantize_fn *reference);
 void test_pqk_convert_fn(struct harness *h, pqk_convert_fn *kernel, pqk_convert_fn *reference);
+void test_pqk_dynamic_fn(struct harness *h, pqk_dynamic_fn *kernel, pqk_dynamic_fn *reference);
 void test_pqk_observe_fn(struct harness *h, pqk_observe_fn *kernel, pqk_observe_fn *reference);
 void test_pqk_requantize_fn(struct harness *h, pqk_requantize_fn *kernel, pqk_requantize_fn *reference);
 
 /* ---- test_oracle.c and entry_*.c; each adds to h->cases, h->elements, h->failures */
 void test_oracle(struct harness *h);
 void oracle_pqk_convert_fn(struct harness *h, pqk_convert_fn *kernel);       /* oracle_convert.c */
+void oracle_pqk_dynamic_fn(struct harness *h, pqk_dynamic_fn *kernel);       /* dynamic.c */
 void oracle_pqk_requantize_fn(struct harness *h, pqk_requantize_fn *kernel); /* requantize.c */
 void test_entries(struct harness *h);
 

@@ -1,0 +1,256 @@
+/* dynamic_tpl.h -- the loops of every dynamic kernel, written once.
+ *
+ * Include after defining PQK_ISA and including simd/vec_<isa>.h and convert/lanes_<isa>.h.  dynamic.h says what is
+ * computed.  Rows are done in groups of 2,048 elements: magnitudes, scales, then codes, from the first-level cache.
+ *
+ *   magnitudes   maxima of the bits without their sign, as integers: one number tells of NaN and infinity too
+ *   codes        of a group whose rows lie one after the other in one run, with a scale for each vector; else by row
+ *
+ * The quotient is x * (1 / d), exact where d is a power of two; otherwise y = x * r with r = fl(1 / d) is corrected
+ * by its remainder, y - fma(y, d, -x) * r.  For d within 2^+-80 and y below 2^100 that is rounded as the quotient is,
+ * on every side of each halfway point of a narrow type and of int8: all significands of d were tried with the numbers
+ * next to each (tests/c/test_corrected_quotient.c).  The order of signs keeps those of zeros.
+ */
+#include "convert/pack.h"
+#include "dynamic/dynamic.h"
+#include "dynamic/scale_loops.h"
+#include "simd/elements.h"
+#include "simd/stream.h"
+
+enum { DYNAMIC_GROUP = 2048, DYNAMIC_ROWS = 128, DYNAMIC_BLOCK = 4 * VL };
+
+enum dynamic_kind { TO_FLOAT, TO_FNUZ, TO_S8 };
+
+/* n elements, divided by d with r its reciprocal: vector v of block b by d[b * step + v]. */
+typedef void dynamic_run_fn(const char *x, char *q, size_t n, const float *d, const float *r, size_t step,
+                            const struct narrow_lanes *lanes);
+
+/* ---- magnitudes */
+
+static PQK_INLINE vs32 magnitude_of(vf32 x) { return vs32_and(vs32_bits(x), vs32_set1(INT32_MAX)); }
+
+/* The greatest magnitude of a row, unless it has a NaN; *all: of rows before, lane by lane. */
+static PQK_INLINE float row_absmax(const char *x, size_t n, vs32 *all, pqk_type type)
+{
+    const int step = VL * float_size(type);
+    vs32 a = vs32_set1(0), b = a, c = a, d = a;
+    for (; n >= DYNAMIC_BLOCK; n -= DYNAMIC_BLOCK, x += 4 * step) {
+        a = vs32_max(a, magnitude_of(load_float(x, type)));
+        b = vs32_max(b, magnitude_of(load_float(x + step, type)));
+        c = vs32_max(c, magnitude_of(load_float(x + 2 * step, type)));
+        d = vs32_max(d, magnitude_of(load_float(x + 3 * step, type)));
+    }
+    for (; n >= VL; n -= VL, x += step) b = vs32_max(b, magnitude_of(load_float(x, type)));
+    if (n) c = vs32_max(c, magnitude_of(load_float_part(x, (int)n, type)));
+    a = vs32_max(vs32_max(a, b), vs32_max(c, d));
+    *all = vs32_max(*all, a);
+    return vf32_reduce_max(vf32_from_bits(a));
+}
+
+/* The same without its NaNs. */
+static PQK_NOINLINE float careful_absmax(const char *x, size_t n, bool *nan, pqk_type type)
+{
+    float most = 0.0f, lanes[VL];
+    *nan = false;
+    for (size_t i = 0; i < n; i += VL) {
+        const char *at = x + i * (size_t)float_size(type);
+        const int m = n - i < VL ? (int)(n - i) : VL;
+        vf32_store_f32(lanes, load_float_part(at, m, type));
+        for (int j = 0; j < m; ++j) {
+            const float magnitude = pqk_f32_from_bits(pqk_f32_bits(lanes[j]) & 0x7fffffff);
+            *nan = *nan || magnitude != magnitude;
+            most = magnitude > most ? magnitude : most;
+        }
+    }
+    return most;
+}
+
+/* True where all numbers are finite. */
+static PQK_INLINE bool find_absmax(const struct pqk_tile *t, float *absmax, bool *nan, pqk_type type)
+{
+    const vs32 finite = vs32_set1(0x7f7fffff);
+    vs32 all = vs32_set1(0);
+    for (size_t r = 0; r < t->rows; ++r) {
+        absmax[r] = row_absmax(t->data[0] + (ptrdiff_t)r * t->row_stride[0], t->n, &all, type);
+        nan[r] = false;
+    }
+    if (!vs32_any(vs32_sub(vs32_max(all, finite), finite))) return true;
+    for (size_t r = 0; r < t->rows; ++r)
+        absmax[r] = careful_absmax(t->data[0] + (ptrdiff_t)r * t->row_stride[0], t->n, nan + r, type);
+    return false;
+}
+
+/* ---- codes */
+
+static PQK_INLINE v8 codes_of(const char *x, int m, const float *d, const float *r, const struct narrow_lanes *lanes,
+                              pqk_type type, enum dynamic_kind kind, bool exact)
+{
+    vf32 in[4], y[4];
+    vs32 q[4];
+    load_float_block(in, x, m, type);
+    unrolled_for (int v = 0; v < 4; ++v) {
+        const vf32 inverse = vf32_set1(r[v]);
+        y[v] = vf32_mul(in[v], inverse);
+        if (exact) continue;
+        const vf32 excess = vf32_fma(y[v], vf32_set1(d[v]), vf32_sub(vf32_set1(0.0f), in[v]));
+        y[v] = vf32_fnma(excess, inverse, y[v]);
+    }
+    if (kind != TO_S8) return narrow_block(y, lanes, kind == TO_FNUZ);
+    unrolled_for (int v = 0; v < 4; ++v) q[v] = vs32_round(vf32_guard(y[v], vf32_set1(-128.0f), vf32_set1(127.0f)));
+    return vs8_pack2(vs16_pack2(q[0], q[1]), vs16_pack2(q[2], q[3]));
+}
+
+static PQK_INLINE void codes_run(const char *x, char *q, size_t n, const float *d, const float *r, size_t step,
+                                 const struct narrow_lanes *lanes, pqk_type type, enum dynamic_kind kind, bool exact)
+{
+    const struct narrow_lanes here = *lanes; /* constants in registers: nothing that is stored may change them */
+    for (; n >= DYNAMIC_BLOCK; n -= DYNAMIC_BLOCK, d += step, r += step) {
+        v8_store(q, codes_of(x, DYNAMIC_BLOCK, d, r, &here, type, kind, exact));
+        x += DYNAMIC_BLOCK * float_size(type);
+        q += DYNAMIC_BLOCK;
+    }
+    if (n) v8_store_part(q, (int)n, codes_of(x, (int)n, d, r, &here, type, kind, exact));
+}
+
+/* ---- groups */
+
+struct dynamic_context {
+    const struct pqk_dynamic_rows *how;
+    dynamic_run_fn *run;
+    bool exact, pack;
+    int size; /* of an element of x */
+    struct narrow_lanes lanes;
+};
+
+/* Reciprocals; false where a product is not enough. */
+static PQK_INLINE bool invert(size_t n, const float *absmax, const float *d, float *r, bool exact)
+{
+    int good = 1;
+    for (size_t i = 0; i < n; ++i) {
+        r[i] = 1.0f / d[i];
+        good &= (r[i] <= FLT_MAX) & (absmax[i] * r[i] <= 0x1p100f); /* false for a NaN */
+        if (!exact) good &= (d[i] >= 0x1p-80f) & (d[i] <= 0x1p80f);
+    }
+    return good != 0;
+}
+
+/* n codes from x to `home`, by way of a buffer where they are packed or go around the caches. */
+static PQK_INLINE void emit(const struct dynamic_context *k, bool stream, const char *x, char *home, size_t n,
+                            const float *d, const float *r, size_t step)
+{
+    PQK_ALIGNED(64) char codes[DYNAMIC_GROUP];
+    PQK_ALIGNED(64) char packed[DYNAMIC_GROUP];
+    const int bits = k->how->bits;
+    k->run(x, k->pack || stream ? codes : home, n, d, r, step, &k->lanes);
+    if (k->pack) pack_codes(stream ? packed : home, (const uint8_t *)codes, n, bits);
+    if (stream) pqk_stream_copy(home, k->pack ? packed : codes, (n * (size_t)bits + 7) / 8);
+}
+
+static PQK_INLINE void rows_by_row(const struct pqk_tile *t, const struct dynamic_context *k, const float *d,
+                                   const float *inverse, bool stream)
+{
+    for (size_t r = 0; r < t->rows; ++r) {
+        const char *x = t->data[0] + (ptrdiff_t)r * t->row_stride[0];
+        char *q = t->data[1] + (ptrdiff_t)r * t->row_stride[1];
+        const float ds[4] = {d[r], d[r], d[r], d[r]}, rs[4] = {inverse[r], inverse[r], inverse[r], inverse[r]};
+        for (size_t i = 0; i < t->n; i += DYNAMIC_GROUP) {
+            const size_t n = t->n - i < DYNAMIC_GROUP ? t->n - i : DYNAMIC_GROUP;
+            emit(k, stream, x + i * (size_t)k->size, q + i * (size_t)k->how->bits / 8, n, ds, rs, 0);
+        }
+    }
+}
+
+static PQK_INLINE void rows_as_one_run(const struct pqk_tile *t, const struct dynamic_context *k, const float *d,
+                                       const float *inverse, bool stream)
+{
+    float ds[DYNAMIC_GROUP / VL + 3], rs[DYNAMIC_GROUP / VL + 3];
+    const size_t each = t->n / VL;
+    float *to_d = ds, *to_r = rs;
+    for (size_t r = 0; r < t->rows; ++r)
+        for (size_t v = 0; v < each; ++v) *to_d++ = d[r], *to_r++ = inverse[r];
+    for (int v = 0; v < 3; ++v) *to_d++ = *to_r++ = 1.0f; /* of the last block, past its elements */
+    emit(k, stream, t->data[0], t->data[1], t->rows * t->n, ds, rs, 4);
+}
+
+static PQK_INLINE void dynamic_group(const struct pqk_tile *t, const struct dynamic_context *k, bool stream,
+                                     pqk_type type)
+{
+    float absmax[DYNAMIC_ROWS], divisor[DYNAMIC_ROWS], inverse[DYNAMIC_ROWS], scale[DYNAMIC_ROWS];
+    bool nan[DYNAMIC_ROWS];
+    const size_t size = pqk_scale_size(k->how->rule.mode), bits = (size_t)k->how->bits;
+    const bool finite = find_absmax(t, absmax, nan, type);
+
+    apply_scale_rule(&k->how->rule, t->rows, absmax, nan, scale, divisor);
+    for (size_t r = 0; r < t->rows; ++r)
+        memcpy(k->how->scale + (t->param + (ptrdiff_t)r * t->param_row) * (ptrdiff_t)size, (char *)scale + r * size,
+               size);
+    if (!invert(t->rows, absmax, divisor, inverse, k->exact) || !finite) {
+        struct pqk_tile rows = *t;
+        rows.param = 0;
+        rows.param_row = 1;
+        rows.stream = stream;
+        k->how->divide(&rows, divisor, k->how->context);
+        return;
+    }
+    const bool one_run = t->row_stride[0] == (ptrdiff_t)(t->n * (size_t)k->size) && t->n * bits % 8 == 0 &&
+                         t->row_stride[1] == (ptrdiff_t)(t->n * bits / 8) && t->n % VL == 0;
+    if (one_run && t->n <= DYNAMIC_GROUP)
+        rows_as_one_run(t, k, divisor, inverse, stream);
+    else
+        rows_by_row(t, k, divisor, inverse, stream);
+}
+
+static PQK_INLINE void dynamic_tile(const struct pqk_tile *t, const struct pqk_dynamic_rows *how,
+                                    dynamic_run_fn *const run[3][2], pqk_type type)
+{
+    const pqk_scale_mode mode = how->rule.mode;
+    const bool exact = mode != PQK_SCALE_ABSMAX && mode != PQK_SCALE_NVFP4, stream = PQK_CAN_STREAM && t->stream;
+    const enum dynamic_kind kind = !how->format ? TO_S8 : how->format->kind == PQK_KIND_FNUZ ? TO_FNUZ : TO_FLOAT;
+    struct dynamic_context k = {.how = how, .run = run[kind][exact], .exact = exact, .size = float_size(type)};
+    k.pack = how->bits < 8;
+    k.lanes = narrow_lanes_of(how->format ? how->format : &pqk_e4m3fn, true); /* not read for S8 */
+    (void)unpack_codes;                                                       /* pack.h has it for others */
+    size_t most = t->n ? DYNAMIC_GROUP / t->n : 1;
+    most = most < 1 ? 1 : most < DYNAMIC_ROWS ? most : DYNAMIC_ROWS;
+    for (size_t r = 0; r < t->rows; r += most) {
+        struct pqk_tile group = *t;
+        group.rows = t->rows - r < most ? t->rows - r : most;
+        for (int o = 0; o < 2; ++o) group.data[o] += (ptrdiff_t)r * t->row_stride[o];
+        group.param += (ptrdiff_t)r * t->param_row;
+        dynamic_group(&group, &k, stream, type);
+    }
+    if (stream) pqk_stream_end();
+}
+
+#define DYNAMIC_RUN(name, type, kind, exact)                                                                     \
+    static PQK_NOINLINE void name(const char *x, char *q, size_t n, const float *d, const float *r, size_t step, \
+                                  const struct narrow_lanes *lanes)                                              \
+    {                                                                                                            \
+        codes_run(x, q, n, d, r, step, lanes, type, kind, exact);                                                \
+    }
+#define DYNAMIC_RUNS(type, TYPE)                               \
+    DYNAMIC_RUN(float_exact_##type, TYPE, TO_FLOAT, true)      \
+    DYNAMIC_RUN(float_corrected_##type, TYPE, TO_FLOAT, false) \
+    DYNAMIC_RUN(fnuz_exact_##type, TYPE, TO_FNUZ, true)        \
+    DYNAMIC_RUN(fnuz_corrected_##type, TYPE, TO_FNUZ, false)   \
+    DYNAMIC_RUN(s8_exact_##type, TYPE, TO_S8, true)            \
+    DYNAMIC_RUN(s8_corrected_##type, TYPE, TO_S8, false)
+DYNAMIC_RUNS(f32, PQK_F32)
+DYNAMIC_RUNS(f16, PQK_F16)
+DYNAMIC_RUNS(bf16, PQK_BF16)
+
+#define TYPE_f32  PQK_F32
+#define TYPE_f16  PQK_F16
+#define TYPE_bf16 PQK_BF16
+#define DYNAMIC_KERNEL(type)                                                                       \
+    pqk_dynamic_fn PQK_NAME(dynamic_##type);                                                       \
+    void PQK_NAME(dynamic_##type)(const struct pqk_tile *tile, const struct pqk_dynamic_rows *how) \
+    {                                                                                              \
+        static dynamic_run_fn *const run[3][2] = {                                                 \
+            {float_corrected_##type, float_exact_##type},                                          \
+            {fnuz_corrected_##type,  fnuz_exact_##type },                                          \
+            {s8_corrected_##type,    s8_exact_##type   },                                          \
+        };                                                                                         \
+        dynamic_tile(tile, how, run, TYPE_##type);                                                 \
+    }
+PQK_DYNAMIC_ALL(DYNAMIC_KERNEL)
