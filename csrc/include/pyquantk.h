@@ -37,9 +37,18 @@ typedef enum pqk_status {
     PQK_ERROR_MEMORY,     /* scratch memory could not be had */
     PQK_ERROR_LAYER,      /* no such layer, this CPU cannot run it, or B was packed for another one */
     PQK_ERROR_MULTIPLIER, /* m0 is not 0 or in [2^30, 2^31), or shift not in [-31, 30] */
-    PQK_ERROR_OPTION,     /* an activation, rounding or mode that is not one, or not for these types */
+    PQK_ERROR_OPTION,     /* see below */
     PQK_ERROR_OVERLAP     /* the output shares memory with an input */
 } pqk_status;
+/* PQK_ERROR_OPTION, by function:
+ *   pqk_cast, pqk_requantize   a rounding that is not one
+ *   pqk_quantize_dynamic       a mode that is not one
+ *   pqk_matmul                 both b and packed, or neither
+ *   pqk_linear                 a mode that is not one; DYNAMIC to S32 or with m0
+ *   pqk_float_matmul           an epilogue with a_zero_point, b_zero_point, m0 or groups
+ * and where there is an epilogue: an activation or rounding that is not one; low > high or NaN with PQK_CLAMP; groups
+ * without a b_scale of step 1; out_scale not positive and finite for S8, U8 or S16 without m0; m0 or shift for a float
+ * c; anything but zero points for S32; scales, bias, activation or groups beside m0. */
 PQK_API const char *pqk_status_message(pqk_status status);
 
 /* Element types.  S4, U4, S2, U2 keep one element in a byte (as ml_dtypes does); S4X2 ... U2X4 pack elements
@@ -291,15 +300,20 @@ typedef enum pqk_rounding {
     PQK_STOCHASTIC
 } pqk_rounding;
 
-/* saturate: too large and infinite become the largest finite number; otherwise infinity, or NaN where the type has no
- * infinity.  seed: of PQK_STOCHASTIC, Philox4x32-10 with the flat index of the element (C order) as its counter. */
+/* saturate, of a narrow y: too large and infinite become the largest finite number; otherwise infinity, or NaN where
+ * the type has no infinity (E2M3FN, E3M2FN and E2M1FN have neither and always saturate).  F32, F16 and BF16 never
+ * saturate.  E8M0FNU follows ONNX with it (the sign is dropped, 0 gives 2^-127) and ml_dtypes without (zero and
+ * negative numbers give NaN); infinity gives NaN in both.
+ *
+ * seed: of PQK_STOCHASTIC, Philox4x32-10 with the flat index of the element (C order) as its counter. */
 typedef struct pqk_cast_options {
     pqk_rounding rounding;
     int saturate;
     uint64_t seed;
 } pqk_cast_options;
 
-/* y = x correctly rounded, once.  x, y: any float types, same shape; options NULL: half to even, saturating. */
+/* y = x correctly rounded, once.  x, y: float types, one of them F32, F16 or BF16 (between two narrow ones:
+ * PQK_ERROR_TYPE; go through F32, which holds all of them), same shape; options NULL: half to even, saturating. */
 PQK_API pqk_status pqk_cast(const pqk_array *x, const pqk_cast_options *options, const pqk_array *y,
                             const pqk_exec *exec);
 
