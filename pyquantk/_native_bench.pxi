@@ -33,6 +33,7 @@ def roofline(int read, int write, int extra, cnp.ndarray x, cnp.ndarray out, obj
 
 cdef extern from "../csrc/roofline/roofline_dot.h" nogil:
     double pqk_roofline_dot(size_t steps)
+    double pqk_roofline_fma(size_t steps)
 
 
 def roofline_dot(size_t steps):
@@ -40,4 +41,12 @@ def roofline_dot(size_t steps):
     cdef double operations
     with nogil:
         operations = pqk_roofline_dot(steps)
+    return operations
+
+
+def roofline_fma(size_t steps):
+    """The same for the fused multiply-adds of float32."""
+    cdef double operations
+    with nogil:
+        operations = pqk_roofline_fma(steps)
     return operations

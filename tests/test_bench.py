@@ -108,7 +108,7 @@ class TestRows:
 
     @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
     def test_is_measured_on_every_layer(self, row):
-        size = 1000 if row.sizes else 1024
+        size = 200 if row.sizes else 1024
         result = session.measure(row, size, 1, LAYERS, {}, FAST)
         assert list(result.ours) == LAYERS
         assert set(result.bound) == (set(LAYERS) if row.bound else set())

@@ -20,4 +20,7 @@ typedef int pqk_roofline_dot_fn(size_t steps, void *sums);
  * and additions of all. */
 double pqk_roofline_dot(size_t steps);
 
+/* The same for float32: the fused multiply-add on which the float product rests. */
+double pqk_roofline_fma(size_t steps);
+
 #endif

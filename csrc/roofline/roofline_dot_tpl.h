@@ -6,9 +6,14 @@
 #include "roofline/roofline_dot.h"
 #include "core/macros.h"
 
-extern pqk_roofline_dot_fn PQK_NAME(roofline_dot);
+#ifndef ROOFLINE_LOOP
+#define ROOFLINE_LOOP roofline_dot
+#endif
+#define ROOFLINE_NAME PQK_CAT(PQK_CAT(pqk, ROOFLINE_LOOP), PQK_ISA)
 
-int PQK_NAME(roofline_dot)(size_t steps, void *sums)
+extern pqk_roofline_dot_fn ROOFLINE_NAME;
+
+int ROOFLINE_NAME(size_t steps, void *sums)
 {
     enum { SIZE = sizeof(reg) };
     _Static_assert(REGISTERS * SIZE <= PQK_ROOFLINE_DOT_SUMS, "the caller has less room");

@@ -21,6 +21,7 @@ ROW_MODULES = (
     "pyquantk.bench.casts",
     "pyquantk.bench.statistics",
     "pyquantk.bench.gemm",
+    "pyquantk.bench.float_product",
     "pyquantk.bench.overhead",
 )
 

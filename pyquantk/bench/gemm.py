@@ -11,7 +11,7 @@ import numpy as np
 from .peers import ort, pytorch, with_numkong
 from .row import Bound, Call, Row, aligned
 
-__all__ = ["ROWS", "SHAPES", "GemmCase", "shape_rows"]
+__all__ = ["ROWS", "SHAPES", "GemmCase", "bytes_of_b", "shape_rows"]
 
 Array = np.ndarray[Any, Any]
 _PRODUCTS: dict[str, Any] = {"onnxruntime": ort.matmul_integer, "torch": pytorch.int_mm}
@@ -74,7 +74,7 @@ def _peak(case: GemmCase) -> Sequence[Bound]:
     return [bound]
 
 
-def _bytes_of_b(case: GemmCase) -> Sequence[Bound]:
+def bytes_of_b(case: Any) -> Sequence[Bound]:
     """Reading as many bytes as B has."""
     from .. import _native
 
@@ -95,7 +95,7 @@ def _row(
     linear: bool = False,
     unsigned: bool = False,
 ) -> Row:
-    bound = _bytes_of_b if shape(4096)[0] <= _FEW else _peak
+    bound = bytes_of_b if shape(4096)[0] <= _FEW else _peak
     return Row(
         name,
         _maker(shape, floats=linear, unsigned=unsigned),

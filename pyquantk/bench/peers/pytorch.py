@@ -17,9 +17,11 @@ __all__ = [
     "dequantize",
     "fake_quantize",
     "fake_quantize_with_mask",
+    "float_linear",
     "int_mm",
     "linear",
     "quantize",
+    "scaled_mm",
     "set_threads",
 ]
 
@@ -129,3 +131,30 @@ def linear(case: Any, threads: int) -> Sequence[Call]:
         layer = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(dense), {torch.nn.Linear})[0]
     x = _tensor(case.x)
     return [lambda: layer(x)]
+
+
+def scaled_mm(case: Any, threads: int) -> Sequence[Call]:
+    """The product of float8 matrices with a scale each; it wants b by columns, and one scale for each column of b."""
+    import torch
+
+    m, n = case.out.shape
+    x = _tensor(case.x.view(np.uint8)).view(torch.float8_e4m3fn)
+    b = _tensor(np.ascontiguousarray(case.b.view(np.uint8).T)).view(torch.float8_e4m3fn).t()
+    a_scale, b_scale = torch.full((m, 1), 0.5), _tensor(case.scale).reshape(1, n)
+    one = torch.ones(())
+    return [
+        lambda: torch._scaled_mm(x, b, scale_a=a_scale, scale_b=b_scale, out_dtype=torch.float32),
+        lambda: torch._scaled_mm(x, b, scale_a=one, scale_b=one, out_dtype=torch.float32),
+    ]
+
+
+def float_linear(case: Any, threads: int) -> Sequence[Call]:
+    """The linear layer with a weight of the same shape and x, both bfloat16, and both float32."""
+    import torch
+
+    x, weight = _tensor(case.x), _tensor(np.ascontiguousarray(case.b.astype(np.float32).T))
+    short_x, short_weight = x.to(torch.bfloat16), weight.to(torch.bfloat16)
+    return [
+        lambda: torch.nn.functional.linear(short_x, short_weight),
+        lambda: torch.nn.functional.linear(x, weight),
+    ]
