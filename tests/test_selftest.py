@@ -10,7 +10,7 @@ import pytest
 
 import pyquantk as qk
 from pyquantk import cli, selftest
-from pyquantk.selftest import cases, formulas
+from pyquantk.selftest import cases, formulas, products
 
 
 def nearest_float32(value: Fraction) -> np.float32:
@@ -27,7 +27,7 @@ def test_fused_is_one_rounding():
     z = rng.integers(-32768, 65536, 2000).astype(np.float64)
     # Products that end just beyond a midpoint of the sum, where rounding twice goes wrong.
     x[:3], r[:3], z[:3] = [1 + 2**-23, 2**-24 + 2**-47, 1], [1 + 2**-23, 1, 2**-24], [2**24, 1, 1]
-    found = formulas._fused(x, r, z)
+    found = formulas.fused(x, r, z)
     for a, b, c, y in zip(x.tolist(), r.tolist(), z.tolist(), found, strict=True):
         assert nearest_float32(Fraction(a) * Fraction(b) + Fraction(c)) == y
 
@@ -61,6 +61,29 @@ def test_every_combination_is_called():
             assert any(t.startswith(f"observe of {real} ") and str(grain) in t for t in texts)
 
 
+def test_products_are_called_in_every_shape_and_mix_of_signs():
+    texts = [case.text for case in products.all_cases()]
+    assert len(set(texts)) == len(texts)
+    for m, k, n in products.SHAPES:
+        shape = f" {m} x {k} by {k} x {n},"
+        for a, b in products.SIGNS:
+            for name in ("matmul", "qmatmul"):
+                assert any(t.startswith(f"{name} of {a} by {b},") and shape in t for t in texts)
+
+
+def test_products_of_formulas_by_hand():
+    a = np.array([[1.0, 2.0**-24, 2.0**-24]], np.float32)
+    ones = np.ones((3, 1), np.float32)
+    assert formulas.float_product(a, ones).tolist() == [
+        [1.0]
+    ]  # each small term is lost to a tie; summed first, it is not
+    assert formulas.float_product(a[:, ::-1], ones).tolist() == [[1.0 + 2.0**-23]]
+    assert formulas.product(np.array([[255, 255]]), np.array([[-128], [1]])).tolist() == [[-32385]]
+    q, scale = formulas.quantize_by_row(np.array([[254.0, -1.0], [0.0, 0.0]], np.float32))
+    assert q.tolist() == [[127, 0], [0, 0]]
+    assert scale.tolist() == [[2.0], [1.0]]
+
+
 def test_each_layer_of_this_cpu_is_exact(capsys):
     assert cli.main(["selftest"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -74,6 +97,7 @@ def test_each_layer_of_this_cpu_is_exact(capsys):
 def few(monkeypatch):
     chosen = list(cases.all_cases())[:6]
     monkeypatch.setattr(cases, "all_cases", lambda: iter(chosen))
+    monkeypatch.setattr(products, "all_cases", lambda: iter(()))
     return chosen
 
 

@@ -28,12 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import pyquantk as qk
 
-    from .cases import all_cases
+    from . import cases as elementwise
+    from . import products
     from .known import wrong_answers
 
     layers = _layers(args.layers)
     several = max(2, qk.get_num_threads())
-    cases = list(all_cases())
+    cases = [*elementwise.all_cases(), *products.all_cases()]
     expected = [case.expected() for case in cases]
     failed = False
     for layer in layers:

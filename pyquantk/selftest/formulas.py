@@ -11,7 +11,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["dequantize", "fake_quantize", "observe", "pack", "quantize", "requantize", "spread"]
+__all__ = [
+    "dequantize",
+    "fake_quantize",
+    "float_product",
+    "fused",
+    "observe",
+    "pack",
+    "product",
+    "quantize",
+    "quantize_by_row",
+    "requantize",
+    "spread",
+]
 
 Array = np.ndarray[Any, Any]
 F32 = np.float32
@@ -26,12 +38,12 @@ def spread(parameter: Array, shape: tuple[int, ...], block: tuple[int, ...]) -> 
     return parameter
 
 
-def _fused(x: Array, r: Array, z: Array) -> Array:
+def fused(x: Array, r: Array, z: Array) -> Array:
     """fma(x, r, z) in float32: the product is exact in float64, the sum is rounded to odd there, then once more."""
-    product = x.astype(np.float64) * r.astype(np.float64)
-    total = product + z
-    part = total - product
-    error = (product - (total - part)) + (z - part)  # exact (Knuth's TwoSum)
+    exact = x.astype(np.float64) * r.astype(np.float64)
+    total = exact + z
+    part = total - exact
+    error = (exact - (total - part)) + (z - part)  # exact (Knuth's TwoSum)
     inexact = np.isfinite(total) & np.isfinite(error) & (error != 0)
     even = (total.view(np.int64) & 1) == 0
     toward = np.where(error > 0, np.inf, -np.inf)
@@ -61,7 +73,7 @@ def _integers(x: Array, scale: Array, zero: Array, convention: str, per_tensor: 
     if convention in {"ggml", "bitsandbytes"}:
         inverse = np.where(np.isinf(inverse), F32(0), inverse)
     if convention == "torch" and per_tensor:
-        return np.rint(_fused(x, inverse, zero.astype(np.float64)))
+        return np.rint(fused(x, inverse, zero.astype(np.float64)))
     if convention == "torch" or (convention == "torch_decomposed" and blocked):
         return np.asarray(np.rint(x * inverse + zf))
     quotient = x * inverse
@@ -142,3 +154,23 @@ def pack(q: Array, bits: int) -> Array:
     padded = np.pad(q, [(0, 0)] * (q.ndim - 1) + [(0, short)]) & (1 << bits) - 1
     groups = padded.reshape(*q.shape[:-1], -1, each) << np.arange(0, 8, bits)
     return np.asarray(groups.sum(-1), np.uint8)
+
+
+def product(a: Array, b: Array) -> Array:
+    """The exact integer product as int32, modulo 2**32."""
+    return np.asarray(np.matmul(a.astype(np.int64), b.astype(np.int64))).astype(np.int32)
+
+
+def float_product(a: Array, b: Array) -> Array:
+    """sum = fma(a[i, p], b[p, j], sum) for p = 0, 1, ... in float32."""
+    total = np.zeros((a.shape[0], b.shape[1]), F32)
+    for p in range(b.shape[0]):
+        total = fused(a[:, p, None], b[p], total)
+    return total
+
+
+def quantize_by_row(x: Array) -> tuple[Array, Array]:
+    """int8 and the scale of each row, absmax / 127, as a column; finite x with something in each row."""
+    absmax = np.abs(x).max(1, keepdims=True)
+    scale = np.where(absmax > 0, absmax / F32(127), F32(1))
+    return np.rint(x / scale).astype(np.int8), scale
