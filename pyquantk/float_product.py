@@ -13,16 +13,26 @@ from .microscaling import MXArray
 from .operands import float_array, merged
 from .packed import PackedMatrix, WeightMatrix, pack
 
-__all__ = ["FloatOperands", "takes_floats"]
+__all__ = ["FloatOperands", "blocks_along_k", "takes_floats"]
 
 _LEFT = (*FLOATS, *QUANTIZED_FLOATS)
 
 
 def takes_floats(a: Any, b: Any) -> bool:
     """Whether this is a product of floats rather than of integers."""
-    if isinstance(b, (WeightMatrix, MXArray)):
+    if isinstance(a, MXArray) or isinstance(b, (WeightMatrix, MXArray)):
         return True
     return any(getattr(x, "dtype", None) in QUANTIZED_FLOATS for x in (a, b))
+
+
+def blocks_along_k(m: MXArray, argument: str) -> MXArray:
+    """`m`, if the blocks of this left operand lie along the axis that is summed."""
+    if m.axis != len(m.shape) - 1:
+        raise ValueError(
+            f"{argument} must have its blocks along K, its last axis, where it is an MXArray, not along axis {m.axis} "
+            f"of shape {m.shape}"
+        )
+    return m
 
 
 class FloatOperands:
@@ -31,11 +41,13 @@ class FloatOperands:
     b: Any  # WeightMatrix or ndarray
 
     def __init__(self, a: Any, b: Any) -> None:
-        self.a = as_input(a, "a", _LEFT)
+        self.a_has_scales = isinstance(a, MXArray)
+        self.a = blocks_along_k(a, "a").dequantize() if isinstance(a, MXArray) else as_input(a, "a", _LEFT)
         if isinstance(b, MXArray):
             b = pack(b)
         if isinstance(b, PackedMatrix) and not isinstance(b, WeightMatrix):
-            raise TypeError(f"b must have been packed with a scale where a is {self.a.dtype}, which {b!r} was not")
+            what = "an MXArray" if self.a_has_scales else self.a.dtype
+            raise TypeError(f"b must have been packed with a scale where a is {what}, which {b!r} was not")
         self.b = b if isinstance(b, WeightMatrix) else as_input(b, "b", QUANTIZED_FLOATS)
         b_shape: Shape = self.b.shape
         for name, shape in (("a", self.a.shape), ("b", b_shape)):
@@ -62,7 +74,11 @@ class FloatOperands:
             ) from None
         self.one_b = len(b_shape) == 2
 
-    def row_scale(self, a_scale: Any) -> Array:
+    def row_scale(self, a_scale: Any) -> Array | None:
+        if self.a_has_scales:
+            if a_scale is not None:
+                raise ValueError(f"a_scale must be None where a is an MXArray, which has its own, not {a_scale!r}")
+            return None
         rows: Shape = (self.m,)
         each = (*self.a.shape[:-2], self.m) if self.one_b and not self.vectors[0] else rows
         return float_array(a_scale, "a_scale", ((), rows, each) if each != rows else ((), rows))

@@ -29,8 +29,9 @@ def matmul(a: Any, b: Any, *, a_zero_point: Any = None, b_zero_point: Any = None
 
     Parameters
     ----------
-    a : array_like, shape (..., M, K) or (K,), any strides
-        int8 or uint8; or float32, float16, bfloat16 or a float type of 8 bits and fewer.
+    a : array_like, shape (..., M, K) or (K,), any strides, or MXArray
+        int8 or uint8; or float32, float16, bfloat16 or a float type of 8 bits and fewer; or what `quantize_mx` returns
+        with blocks along the last axis, which stands for its `dequantize()`.
     b : array_like, shape (..., K, N) or (K,), any strides, PackedMatrix or MXArray
         int8 or uint8 for integers. For floats a float type of 8 bits and fewer, one element a byte; a PackedMatrix
         that was packed with a scale, or of such a type; or what `quantize_mx` returns with ``axis=0``. Leading axes
@@ -112,7 +113,7 @@ def qmatmul(
     a, b, a_zero_point, b_zero_point
         As in `matmul`.
     a_scale : float or array_like of float, shape (M,) or that of `a` without its last axis
-        Of `a`, or of each of its rows. The longer form needs a `b` without leading axes.
+        Of `a`, or of each of its rows. The longer form needs a `b` without leading axes. None where `a` is an MXArray.
     b_scale : float or array_like of float, shape (N,) or (K / g, N)
         Of `b`, of each of its columns, or of each group of g consecutive rows of each column. g is K divided by the
         number of groups, or that of a PackedMatrix with a `group_size`, and then the last group may be shorter. For

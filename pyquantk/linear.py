@@ -12,7 +12,8 @@ from .arrays import Array, as_input, check_out
 from .calibration import observe
 from .dtypes import FLOATS, INTEGERS, QUANTIZED_FLOATS, dtype_named
 from .dynamic import quantize_dynamic
-from .microscaling import MXArray, block_size_of
+from .float_product import blocks_along_k
+from .microscaling import MX_FORMATS, MXArray, block_size_of, quantize_mx
 from .operands import activation_code, float_array, merged, positive
 from .packed import WEIGHTS, pack
 from .params import QuantParams, choose_params
@@ -43,7 +44,8 @@ class QuantizedLinear:
     activation_dtype : str, QuantParams or None, default "int8"
         "int8" quantizes each row of x by its own range, in the same call: scale = absmax / 127. A `QuantParams` of
         int8 or uint8 with one scale, as `choose_params` finds it on samples, is used as it is. Both take int8 weights.
-        A float8 type quantizes each row likewise, for weights of a narrow float type. None leaves x as it is.
+        A float8 type quantizes each row likewise, for weights of a narrow float type. A format of `quantize_mx` but
+        "nvfp4" quantizes each row to that, for any weight. None leaves x as it is.
     activation : str or (low, high), optional
         As in `qmatmul`, applied in the same call.
 
@@ -57,8 +59,8 @@ class QuantizedLinear:
         What integers stand for; of the weight as given, (out, in).
     bias : ndarray of float32 or None
     group_size : int or None
-    activation_dtype : dtype or None
-        Of x in the product; None where it stays float.
+    activation_dtype : dtype, str or None
+        Of x in the product: a str is a format of `quantize_mx`, None leaves it float.
     activation_params : QuantParams or None
         None where each row has its own, or x stays float.
     activation : str, (low, high) or None
@@ -77,7 +79,8 @@ class QuantizedLinear:
     ``choose_params(weight, "int8", axis=0)``. Where x stays float, ``qmatmul(x, pack(w.T, scale=..., zero_point=...),
     a_scale=1, b_scale=None, bias=bias, activation=activation)``, whose products are those of x and the dequantized
     weight in float32, summed in order. With a float8 type, that of ``x, s = quantize_dynamic(x, activation_dtype,
-    axis=0)`` with ``a_scale=s``. A row of the result depends on that row of x alone.
+    axis=0)`` with ``a_scale=s``; with a microscaling format, that of ``quantize_mx(x, activation_dtype)``. A row of the
+    result depends on that row of x alone.
 
     Examples
     --------
@@ -108,7 +111,7 @@ class QuantizedLinear:
     _code: tuple[int, float, float] | None
     _run: _native.Linear
     activation: str | tuple[float, float] | None
-    activation_dtype: np.dtype[Any] | None
+    activation_dtype: np.dtype[Any] | str | None
     activation_params: QuantParams | None
     bias: Array | None
     group_size: int | None
@@ -149,7 +152,7 @@ class QuantizedLinear:
         target = _weight_dtype(weight_dtype, activation_dtype)
         if group_size is not None:
             group_size = positive(group_size, "group_size")
-            if not symmetric and activation_dtype is not None:
+            if not symmetric and not _stays_float(activation_dtype):
                 raise ValueError("symmetric must be True where group_size is given and x is quantized")
         axes = _axes(group_size)
         if target not in INTEGERS:
@@ -189,10 +192,12 @@ class QuantizedLinear:
             activation = code[1:]
         if group_size is not None:
             group_size = min(group_size, max(inputs, 1))
-        kind: np.dtype[Any] | None
+        kind: np.dtype[Any] | str | None
         packed: Any
-        if activation_dtype is None or (static is None and activation_dtype != "int8"):
-            kind = None if activation_dtype is None else dtype_named(activation_dtype, "activation_dtype", WEIGHTS)
+        if _stays_float(activation_dtype) or (static is None and activation_dtype != "int8"):
+            kind = activation_dtype
+            if not _stays_float(kind):
+                kind = dtype_named(kind, "activation_dtype", WEIGHTS)
             turned = None if zeros is None else zeros.T.astype(np.int32)
             packed = pack(q.T, scale=scale.T, zero_point=turned, group_size=group_size)
             run = _native.Linear(packed, None, 0, bias, code)
@@ -228,16 +233,23 @@ class QuantizedLinear:
 
         Parameters
         ----------
-        x : array_like of float32, float16 or bfloat16, shape (..., in), any strides
+        x : array_like of float32, float16 or bfloat16, shape (..., in), any strides; or MXArray
+            What `quantize_mx` returned, with blocks along the last axis, where `activation_dtype` is None or that
+            format.
         out : ndarray of float32, float16 or bfloat16, shape (..., out), optional
             Where to write the result: any strides, no overlap with x.
 
         Returns
         -------
-        ndarray of the dtype of x, shape (..., out)
+        ndarray of the dtype of x, of float32 for an MXArray, shape (..., out)
         """
-        by_row = self.activation_dtype in QUANTIZED_FLOATS
-        plain = None if by_row else self._run.plain(x, out)
+        kind = self.activation_dtype
+        by_block, by_row = isinstance(kind, str), not isinstance(kind, str) and kind in QUANTIZED_FLOATS
+        if isinstance(x, MXArray):
+            if kind is not None and kind != x.format:
+                raise TypeError(f"x must be float where activation_dtype is {kind}, not an MXArray of {x.format}")
+            x, by_block = blocks_along_k(x, "x").dequantize(), False
+        plain = None if by_row or by_block else self._run.plain(x, out)
         if plain is not None:
             return plain
         x = as_input(x, "x")
@@ -254,8 +266,10 @@ class QuantizedLinear:
         into = np.empty((rows, self.out_features), out.dtype) if flat is None else flat
         matrix = x.reshape(rows, self.in_features)
         if by_row:
-            codes, scale = quantize_dynamic(matrix, self.activation_dtype, axis=0)
+            codes, scale = quantize_dynamic(matrix, kind, axis=0)
             _native.float_matmul(codes, self.weight, into, scale, None, self.bias, self._code)
+        elif isinstance(kind, str) and by_block:
+            self._run.into(quantize_mx(matrix, kind).dequantize(), into)
         else:
             self._run.into(matrix, into)
         if flat is None:
@@ -271,9 +285,10 @@ class QuantizedLinear:
             "weight" ((out, in): int8 for signed integers, otherwise uint8, the codes of a float type), "weight_dtype"
             (its name), "weight_scale" (float32, (out,) or (out, groups)), "weight_zero_point" (of the shape of the
             scale, or None), "group_size", "bias", "activation_scale", "activation_zero_point", "activation_dtype" (the
-            name of a type, or None; the scale is None where each row has its own), "activation".
+            name of a type or of a microscaling format, or None; the scale is None where each row has its own),
+            "activation".
         """
-        w, a = self.weight, self.activation_params
+        w, a, kind = self.weight, self.activation_params, self.activation_dtype
         zeros = None if self.weight_params is None else self.weight_params.zero_point
         plain, codes = _plain_dtype(w.dtype), np.ascontiguousarray(w.unpack().T)
         return {
@@ -285,7 +300,7 @@ class QuantizedLinear:
             "bias": self.bias,
             "activation_scale": None if a is None else a.scale,
             "activation_zero_point": None if a is None else a.zero_point,
-            "activation_dtype": None if self.activation_dtype is None else self.activation_dtype.name,
+            "activation_dtype": kind if kind is None or isinstance(kind, str) else kind.name,
             "activation": self.activation,
         }
 
@@ -313,7 +328,7 @@ class QuantizedLinear:
         shape = q.shape[:1] if group is None else (q.shape[0], -(-q.shape[1] // group))
         scale = float_array(state["weight_scale"], "weight_scale", (shape,))
         zeros, inputs = state["weight_zero_point"], state["activation_dtype"]
-        if zeros is not None and (dtype not in INTEGERS or (group is not None and inputs is not None)):
+        if zeros is not None and (dtype not in INTEGERS or (group is not None and not _stays_float(inputs))):
             raise ValueError(
                 "weight_zero_point must be None where weight_dtype is a float type, or group_size is given"
             )
@@ -352,7 +367,9 @@ class QuantizedLinear:
             parts.append("bias")
         p = self.activation_params
         kind = self.activation_dtype
-        by_row = "float activations" if kind is None else f"activations {kind.name} by row"
+        by_row = "float activations" if kind is None else f"activations {kind if isinstance(kind, str) else kind.name}"
+        if kind is not None:
+            by_row += " by block" if isinstance(kind, str) else " by row"
         parts.append(by_row if p is None else f"activations {p!r}")
         if self.activation is not None:
             parts.append(f"then {self.activation}")
@@ -396,23 +413,33 @@ def _weight_dtype(dtype: Any, activation_dtype: Any) -> np.dtype[Any]:
         raise ValueError(str(error)) from None
 
 
+def _stays_float(activation_dtype: Any) -> bool:
+    """Whether the product is one of floats without a scale: those of a microscaling format are in its numbers."""
+    return activation_dtype is None or (isinstance(activation_dtype, str) and activation_dtype in MX_FORMATS)
+
+
 def _activation_params(given: Any, weight: np.dtype[Any]) -> QuantParams | None:
-    """The parameters of x, or None where it stays float or each row has its own."""
-    if given is None:
+    """The parameters of x, or None where it stays float or each row or block has its own."""
+    if isinstance(given, str) and given == "nvfp4":
+        raise ValueError(
+            "activation_dtype must not be 'nvfp4', whose global scale would make a row depend on the others; give x "
+            "as an MXArray to a layer with activation_dtype=None"
+        )
+    if _stays_float(given):
         return None
     if weight == _INT8:
         if isinstance(given, str) and given == "int8":
             return None
         if isinstance(given, QuantParams) and given.dtype in _ACTIVATIONS and given.scale.size == 1:
             return given
-        wanted = "'int8', or QuantParams of int8 or uint8 with one scale, or None"
+        wanted = "'int8', or QuantParams of int8 or uint8 with one scale, a microscaling format, or None"
     elif weight in INTEGERS:
-        wanted = "None"
+        wanted = "None or a microscaling format"
     else:
         try:
             dtype_named(given, "activation_dtype", QUANTIZED_FLOATS)
         except TypeError:
-            wanted = "None, or a narrow float type,"
+            wanted = "None, a narrow float type or a microscaling format"
         else:
             return None
     raise ValueError(f"activation_dtype must be {wanted} where the weight is {weight}, not {given!r}")

@@ -16,7 +16,7 @@ from .casts import cast
 from .dtypes import ELEMENT_BITS
 from .dynamic import result_array
 
-__all__ = ["MXArray", "block_size_of", "quantize_mx"]
+__all__ = ["MX_FORMATS", "MXArray", "block_size_of", "quantize_mx"]
 
 _UINT8 = np.dtype(np.uint8)
 _E8M0 = np.dtype(ml_dtypes.float8_e8m0fnu)
@@ -41,6 +41,8 @@ _FORMATS = {
     "mxint8": _Format(np.dtype(np.int8), _E8M0, 32, 2.0**-6),
     "nvfp4": _Format(np.dtype(ml_dtypes.float4_e2m1fn), np.dtype(ml_dtypes.float8_e4m3fn), 16, 1.0),
 }
+
+MX_FORMATS = tuple(_FORMATS)
 
 
 class MXArray:

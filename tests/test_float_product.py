@@ -18,6 +18,7 @@ import pyquantk as qk
 F32 = np.float32
 SIZES = st.one_of(st.integers(0, 20), st.sampled_from([31, 32, 33, 64, 65, 100, 130]))
 narrow = st.sampled_from(oracle.NARROW)
+MX = ("mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4", "mxint8", "nvfp4")
 lefts = st.sampled_from(["float32", "float16", "bfloat16", *oracle.NARROW])
 
 
@@ -102,6 +103,33 @@ class TestMatmul:
             some.assert_same(whole[i], qk.matmul(a[i], b))
 
 
+class TestMicroscaling:
+    @given(st.sampled_from(MX), st.sampled_from(MX), st.booleans(), some.rngs, some.layers, SIZES)
+    def test_both_sides(self, a_name, b_name, packs, rng, layer, k):
+        """Blocks of both along k, the last of them short, elements one a byte or packed."""
+        n = 20
+        a, b = left(rng, (5, k), "float32"), left(rng, (k, n), "float32")
+        a = qk.quantize_mx(a, a_name, packed=packs and not a_name.startswith(("mxfp8", "mxint8")))
+        b = qk.quantize_mx(b, b_name, axis=0, packed=packs and not b_name.startswith(("mxfp8", "mxint8")))
+        wanted = oracle.product(a.dequantize(), b.dequantize())
+        with qk.cpu.use(layer):
+            some.assert_same(qk.matmul(a, b), wanted)
+            some.assert_same(qk.matmul(a, qk.pack(b)), wanted)
+            bias = rng.normal(size=n).astype(F32)
+            found = qk.qmatmul(a, b, a_scale=None, b_scale=None, bias=bias, activation="relu")
+            some.assert_same(found, np.maximum(oracle.scaled(wanted, 1, 1, bias), F32(0)))
+
+    @pytest.mark.parametrize("name", MX)
+    @pytest.mark.parametrize("shape", [(40,), (2, 3, 40), (0, 40)])
+    def test_left_shapes(self, name, shape):
+        rng = np.random.default_rng(5)
+        a, b = qk.quantize_mx(left(rng, shape, "float32"), name), oracle.codes(rng, (40, 6), "float8_e4m3fn")
+        some.assert_same(qk.matmul(a, b), qk.matmul(a.dequantize(), b))
+        some.assert_same(
+            qk.qmatmul(a, b, a_scale=None, b_scale=0.5), qk.qmatmul(a.dequantize(), b, a_scale=1.0, b_scale=0.5)
+        )
+
+
 class TestPacked:
     @given(
         st.sampled_from([*oracle.INTEGERS, *oracle.NARROW]),
@@ -149,9 +177,7 @@ class TestPacked:
         scale[:] = 5
         some.assert_same(qk.matmul(np.ones((1, 8), F32), kept), np.full((1, 3), 8, F32))
 
-    @pytest.mark.parametrize(
-        "name", ["mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4", "mxint8", "nvfp4"]
-    )
+    @pytest.mark.parametrize("name", MX)
     @pytest.mark.parametrize("k", [64, 75])
     def test_microscaling(self, isa, name, k):
         rng = np.random.default_rng(4)
@@ -290,6 +316,36 @@ class TestLinear:
         assert layer(x, out) is out
         some.assert_same(out, layer(x))
 
+    @pytest.mark.parametrize("name", MX)
+    @pytest.mark.parametrize(
+        "weight",
+        ["float8_e4m3fn", "int8", pytest.param("mxfp4", id="MXArray"), {"weight_dtype": "int4", "group_size": 8}],
+    )
+    def test_microscaling_activations(self, isa, name, weight):
+        rng = np.random.default_rng(13)
+        w, bias = rng.normal(size=(19, 70)).astype(F32), rng.normal(size=19).astype(F32)
+        options = weight if isinstance(weight, dict) else {"weight_dtype": weight}
+        if weight == "mxfp4":
+            w, options = qk.quantize_mx(w, weight), {}
+        options = {**options, "symmetric": not isinstance(weight, dict)}
+        floats = qk.QuantizedLinear(w, bias, activation_dtype=None, **options)
+        real = qk.matmul(np.eye(70, dtype=F32), floats.weight)  # one product and zeros: what the weight stands for
+        x = left(rng, (2, 3, 70), "float32")
+        m = qk.quantize_mx(x, name)
+        wanted = oracle.scaled(oracle.product(m.dequantize().reshape(6, 70), real), 1, 1, bias).reshape(2, 3, 19)
+        some.assert_same(floats(m), wanted)
+        if name == "nvfp4":
+            return
+        layer = qk.QuantizedLinear(w, bias, activation_dtype=name, **options)
+        for each in (layer, pickle.loads(pickle.dumps(layer))):
+            some.assert_same(each(x), wanted)
+            some.assert_same(each(m), wanted)
+            some.assert_same(each(x[1, 2]), wanted[1, 2])
+        out = np.zeros((2, 3, 19), oracle.dtype("bfloat16"))
+        assert layer(x, out) is out
+        some.assert_same(out, wanted.astype(out.dtype))
+        assert f"activations {name} by block" in repr(layer)
+
     @pytest.mark.parametrize("options", [*LAYERS, {"weight_dtype": "float8_e4m3fn", "activation_dtype": "float8_e5m2"}])
     def test_round_trips(self, options):
         rng = np.random.default_rng(12)
@@ -344,14 +400,36 @@ ERRORS = [
         lambda: qk.pack(np.ones((4, 3), np.int8), scale=1.0, zero_point=200),
     ),
     (ValueError, "b must have its blocks along K", lambda: qk.pack(qk.quantize_mx(A))),
+    (ValueError, "a must have its blocks along K", lambda: qk.matmul(qk.quantize_mx(A, axis=0), E4M3)),
     (
         ValueError,
-        "activation_dtype must be None where the weight is int4",
+        "a_scale must be None where a is an MXArray",
+        lambda: qk.qmatmul(qk.quantize_mx(A), E4M3, a_scale=1.0, b_scale=1.0),
+    ),
+    (
+        TypeError,
+        "b must have been packed with a scale where a is an MXArray",
+        lambda: qk.matmul(qk.quantize_mx(A), qk.pack(np.ones((4, 3), np.int8))),
+    ),
+    (
+        ValueError,
+        "x must have its blocks along K",
+        lambda: qk.QuantizedLinear(A, activation_dtype=None)(qk.quantize_mx(A, axis=0)),
+    ),
+    (
+        TypeError,
+        "x must be float where activation_dtype is int8, not an MXArray of mxfp4",
+        lambda: qk.QuantizedLinear(A)(qk.quantize_mx(A, "mxfp4")),
+    ),
+    (ValueError, "activation_dtype must not be 'nvfp4'", lambda: qk.QuantizedLinear(A, activation_dtype="nvfp4")),
+    (
+        ValueError,
+        "activation_dtype must be None or a microscaling format where the weight is int4",
         lambda: qk.QuantizedLinear(A, weight_dtype="int4"),
     ),
     (
         ValueError,
-        "activation_dtype must be None, or a narrow float type, where the weight is float8",
+        "activation_dtype must be None, a narrow float type or a microscaling format where the weight is float8",
         lambda: qk.QuantizedLinear(A, weight_dtype="float8_e4m3fn"),
     ),
     (

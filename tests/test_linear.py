@@ -207,7 +207,7 @@ class TestObject:
 W = np.ones((3, 4), np.float32)
 SUPPORTED = (
     "activation_dtype must be 'int8', or QuantParams of int8 or uint8 with one scale, "
-    "or None where the weight is int8, not "
+    "a microscaling format, or None where the weight is int8, not "
 )
 MAKING = [
     (TypeError, "weight must have one of the dtypes float32, float16, bfloat16, not int8", [W.astype(np.int8)], {}),
