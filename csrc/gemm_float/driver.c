@@ -5,7 +5,7 @@
  *
  *     for KC rows of k at a time, within a group:      B: decoded once, [KC][32] float32 = 16 KiB
  *         for each row panel of the block:             C: [BLOCK][32] float32 = 30 KiB, a row panel at a time
- *             C += A B                                 a block of one row: both steps in one
+ *             C += A B                                 a block of few rows: both steps in one, for each row panel
  *     epilogue, row panel by row panel
  *
  * B stays in the first-level cache; A and C stream from the second, mr * 4 bytes for mr * 32 multiply-adds.  k runs
@@ -20,11 +20,12 @@
 
 enum { ROWS = 480, BLOCK = 240, KC = 128, PANEL = PQK_FLOAT_PANEL };
 
-/* The height of the row panel that begins where `left` rows are left: the tallest that fits, or else the lowest that
- * takes them all. */
-static const struct pqk_gemm_float_shape *shape_for(const struct pqk_gemm_float *kernels, int64_t left)
+/* The height of the row panel that begins where `left` of a block's rows are left: the tallest that fits, or else the
+ * lowest that takes them all. */
+static const struct pqk_gemm_float_shape *shape_for(const struct pqk_gemm_float *kernels, int64_t rows, int64_t left)
 {
     const struct pqk_gemm_float_shape *shape = &kernels->shape[0];
+    while (rows <= kernels->few && !shape->decoded) ++shape;
     while (shape->mr > left && shape[1].run && shape[1].mr >= left) ++shape;
     return shape;
 }
@@ -83,8 +84,9 @@ static void pack_block(void *context, size_t index)
                   end = s->rows < ((int64_t)index + 1) * BLOCK ? s->rows : ((int64_t)index + 1) * BLOCK;
     float *to = s->a + index * s->block_floats;
     float row[CHUNK];
-    for (int64_t i = (int64_t)index * BLOCK; i < end;) {
-        const int mr = shape_for(s->job->kernels, end - i)->mr;
+    const int64_t first = (int64_t)index * BLOCK;
+    for (int64_t i = first; i < end;) {
+        const int mr = shape_for(s->job->kernels, end - first, end - i)->mr;
         const int m = end - i < mr ? (int)(end - i) : mr;
         if (m < mr) memset(to, 0, (size_t)k * (size_t)mr * sizeof *to);
         for (int r = 0; r < m; ++r)
@@ -126,15 +128,13 @@ static void multiply(const struct strip *s, int64_t panel, const float *a, int64
         n = group - p % group < k - p ? group - p % group : k - p;
         n = n < KC ? n : KC;
         pqk_weights_codes(job->w, panel, p, &codes);
-        if (rows == 1) {
-            job->kernels->row((size_t)n, &codes, lanes, a + p, c, p == 0);
-            continue;
-        }
-        job->kernels->decode((size_t)n, &codes, lanes, b);
+        const bool few = rows <= job->kernels->few;
+        if (!few) job->kernels->decode((size_t)n, &codes, lanes, b);
         const float *at = a;
         for (int64_t i = 0; i < rows;) {
-            const struct pqk_gemm_float_shape *shape = shape_for(job->kernels, rows - i);
-            for (int j = 0; j < PANEL; j += job->kernels->nr)
+            const struct pqk_gemm_float_shape *shape = shape_for(job->kernels, rows, rows - i);
+            if (few) shape->decoded((size_t)n, &codes, lanes, at + p * shape->mr, c + i * PANEL, p == 0);
+            for (int j = 0; j < PANEL && !few; j += job->kernels->nr)
                 shape->run((size_t)n, at + p * shape->mr, b + j, c + i * PANEL + j, p == 0);
             at += k * shape->mr;
             i += shape->mr;

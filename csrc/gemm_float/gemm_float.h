@@ -9,7 +9,7 @@
  *
  *   weights   weights.c                B as it is kept: panels of 32 columns, a byte an element, scales beside them
  *   kernels   ukr_tpl.h, ukr_<isa>.c   an mr x nr tile of C for a stretch of k, in registers
- *             decode_tpl.h             B to float32; for one row of A, B to float32 and times A
+ *             decode_tpl.h             B to float32; for few rows of A, B to float32 and times A
  *   driver    driver.c                 decodes B a panel and KC rows at a time into the first-level cache; threads
  */
 #ifndef PQK_GEMM_FLOAT_H
@@ -38,20 +38,24 @@ struct pqk_panel_codes {
     const int32_t *zero_point;
 };
 
+/* c[mr][32] = (first ? 0 : c) + sum over the rows p of a[p][mr] * b[p][32] likewise, b decoded on the way; c is 64-byte
+ * aligned. */
+typedef void pqk_gemm_float_decoded(size_t rows, const struct pqk_panel_codes *codes, const void *lanes, const float *a,
+                                    float *c, bool first);
+
 struct pqk_gemm_float {
-    int nr; /* divides PQK_FLOAT_PANEL */
+    int nr;  /* divides PQK_FLOAT_PANEL */
+    int few; /* blocks of so many rows of A and fewer are multiplied by `decoded` */
     struct pqk_gemm_float_shape {
         int mr;
         pqk_gemm_float_run *run;
-    } shape[PQK_GEMM_FLOAT_SHAPES]; /* by falling mr; the last is mr = 1; run = NULL past the end */
+        pqk_gemm_float_decoded *decoded; /* NULL: not for few rows */
+    } shape[PQK_GEMM_FLOAT_SHAPES];      /* by falling mr; the last is mr = 1, with both; run = NULL past the end */
     /* What decoding this format wants to know beforehand, in PQK_FLOAT_LANES bytes at a multiple of 64. */
     void (*begin)(const struct pqk_float_format *format, void *lanes);
     /* b[rows][32] = what the codes mean; which NaN a NaN becomes is not defined.  lanes: of begin; not read where
      * format = NULL.  b is 64-byte aligned. */
     void (*decode)(size_t rows, const struct pqk_panel_codes *codes, const void *lanes, float *b);
-    /* c[32] = (first ? 0 : c) + sum over the rows p of a[p] * b[p][32] likewise; c is 64-byte aligned. */
-    void (*row)(size_t rows, const struct pqk_panel_codes *codes, const void *lanes, const float *a, float *c,
-                bool first);
 };
 
 typedef const struct pqk_gemm_float pqk_gemm_float_kernels;

@@ -7,9 +7,10 @@
 
 GEMM_FLOAT_SHAPE(2, 16)
 GEMM_FLOAT_SHAPE(1, 16)
+GEMM_FLOAT_DECODED(1)
 
 extern const struct pqk_gemm_float PQK_NAME(gemm_float);
 const struct pqk_gemm_float PQK_NAME(gemm_float) = {
-    16, {{2, run_2}, {1, run_1}},
-     decode_begin, decode_panel, decode_row
+    16, 1, {{2, run_2, NULL}, {1, run_1, decoded_1}},
+      decode_begin, decode_panel
 };
