@@ -35,13 +35,31 @@ static PQK_INLINE int32_t pack_a_total(__m128i sums)
     return _mm_cvtsi128_si32(_mm_add_epi32(pairs, _mm_shuffle_epi32(pairs, 0xb1)));
 }
 
-/* The last, short piece of a row: the bytes past its end become 0 when `flip` is xored. */
-static PQK_INLINE __m128i pack_a_load_part(const uint8_t *from, size_t n, uint8_t flip)
+/* The last, short piece of a row, 0 < n < 16, zeros behind it.  Not by way of memory: a load of what was stored in two
+ * pieces waits until they have reached the cache. */
+static PQK_INLINE __m128i pack_a_load_part(const uint8_t *from, size_t n)
 {
-    PQK_ALIGNED(16) uint8_t piece[16];
-    memset(piece, flip, sizeof piece);
-    memcpy(piece, from, n);
-    return _mm_load_si128((const __m128i *)piece);
+    uint64_t low = 0, high = 0;
+    if (n >= 8) {
+        memcpy(&low, from, 8);
+        memcpy(&high, from + n - 8, 8); /* some of it again */
+        high = n == 8 ? 0 : high >> 8 * (16 - n);
+    } else if (n >= 4) {
+        uint32_t first, last;
+        memcpy(&first, from, 4);
+        memcpy(&last, from + n - 4, 4);
+        low = first | (uint64_t)last << 8 * (n - 4);
+    } else {
+        for (size_t i = n; i-- > 0;) low = low << 8 | from[i];
+    }
+    return _mm_set_epi64x((long long)high, (long long)low);
+}
+
+/* `flip` in the first n bytes. */
+static PQK_INLINE __m128i pack_a_flips_part(__m128i flips, size_t n)
+{
+    const __m128i index = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm_and_si128(flips, _mm_cmpgt_epi8(_mm_set1_epi8((char)n), index));
 }
 
 static PQK_INLINE __m128i pack_a_load(const uint8_t *from, bool wide)
@@ -96,9 +114,10 @@ static PQK_INLINE void pack_a_rows(const uint8_t *a, ptrdiff_t row_stride, int m
         pack_a_store(to, step, x, width, 4);
     }
     if (p < k) {
+        const __m128i some = pack_a_flips_part(flips, k - p);
         unrolled_for (int i = 0; i < width; ++i) {
             if (i >= m) continue;
-            x[i] = pack_a_steps(pack_a_load_part(a + i * row_stride + (ptrdiff_t)p, k - p, flip), flips, wide);
+            x[i] = pack_a_steps(pack_a_load_part(a + i * row_stride + (ptrdiff_t)p, k - p), some, wide);
             if (summed) total[i] = pack_a_add(total[i], x[i], wide);
         }
         pack_a_store(to, step, x, width, (int)((k - p + block / 4 - 1) / (block / 4)));
