@@ -20,8 +20,11 @@ enum {
     BLOCK_BYTES = 1 << 19, /* of packed A that a task multiplies: half a second-level cache */
     TASKS_A_THREAD = 8,    /* so that a slow core holds up an eighth */
     PACK_BYTES = 1 << 16,  /* of A that a packing task makes */
-    LARGE_C = 1 << 20,     /* bytes of C from which its lines are asked for in advance */
+    LARGE_C = 1 << 20,     /* bytes of C from which its lines are asked for in advance, */
+    LONG_K = 512,          /* where a tile takes so long that asking does not fall behind storing */
     GATHER_K = 256,        /* of rows that are not contiguous, at a time */
+    FEW_PANELS = 16,       /* of B: so few times A is read that packing it would show */
+    NEAR_ROWS = 2048,      /* bytes from row to row up to which as many as a tile has stay in the first-level cache */
 };
 /* Multiply-adds that a task is at least worth, a few microseconds. */
 static const double TASK_WORK = 1 << 18;
@@ -52,6 +55,7 @@ struct plan {
     size_t a_row, b_panel;             /* bytes */
     size_t a, row_sums, b, group_sums; /* bytes of each region, multiples of 64 */
     int64_t sums_group;                /* row sums from group to group */
+    bool as_it_lies;                   /* whole row panels of A are not packed but for the end of k */
 };
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -80,6 +84,8 @@ static bool make_plan(const struct pqk_gemm_job *job, struct plan *plan)
     };
     plan->rows = chunk_of(plan->a_row, g->shape[0].mr, m);
     plan->sums_group = panel_rows(g, plan->rows);
+    plan->as_it_lies = g->run_rows && !job->fill && !job->grouped && !job->call->has_v && job->a_col == 1 &&
+                       job->a_row <= NEAR_ROWS && job->a_row >= -NEAR_ROWS && n <= FEW_PANELS * g->nr;
     if (!region((size_t)plan->sums_group, plan->a_row, &plan->a)) return false;
     if (job->call->has_v &&
         !region((size_t)plan->sums_group * sizeof(int32_t), (size_t)job->cut.groups, &plan->row_sums))
@@ -144,7 +150,7 @@ void pqk_gemm_pack_rows(const struct pqk_gemm_job *job, const struct pqk_gemm_a_
                         const void *a, ptrdiff_t row_stride, uint8_t flip)
 {
     const struct pqk_gemm *g = job->kernels;
-    const int64_t group = p / job->cut.group, first = p % job->cut.group;
+    const int64_t group = p < job->cut.group ? 0 : p / job->cut.group, first = p - group * job->cut.group;
     const size_t step = (size_t)group * job->cut.steps + (size_t)(first / g->kr);
     g->pack_a(a, row_stride, panel->m, panel->mr, k, flip, panel->packed + step * pqk_gemm_a_step(g, panel->mr),
               panel->sums ? panel->sums + group * panel->sums_group : NULL);
@@ -172,14 +178,27 @@ static void fill_from_array(const struct pqk_gemm_job *job, const struct pqk_gem
     }
 }
 
+/* Where the last, short step of the row panel that begins with row r lies, if its A is not packed. */
+static uint8_t *tail_of(const struct chunk *chunk, int64_t r) { return chunk->a + r * chunk->job->kernels->kr; }
+
 /* Rows [from, to) of the chunk, `from` a multiple of the tallest panel. */
 static void pack_a(const struct chunk *chunk, int64_t from, int64_t to)
 {
     const struct pqk_gemm_job *job = chunk->job;
-    for (int64_t r = from; r < to;) {
+    const struct pqk_gemm *kernels = job->kernels;
+    int64_t r = from;
+    if (chunk->plan->as_it_lies) {
+        const int mr = kernels->shape[0].mr;
+        const int64_t tail = job->cut.k % kernels->kr, whole = from + (to - from) / mr * mr;
+        const char *a = job->a + (chunk->row + r) * job->a_row + (job->cut.k - tail);
+        for (; tail && r < whole; r += mr, a += mr * job->a_row)
+            kernels->pack_a(a, job->a_row, mr, mr, (size_t)tail, job->a_flip, tail_of(chunk, r), NULL);
+        r = whole;
+    }
+    while (r < to) {
         struct pqk_gemm_a_panel panel = {
             .row = chunk->row + r,
-            .mr = shape_for(job->kernels, to - r)->mr,
+            .mr = shape_for(kernels, to - r)->mr,
             .packed = chunk->a + (size_t)r * chunk->plan->a_row,
             .sums = chunk->row_sums ? chunk->row_sums + r : NULL,
             .sums_group = chunk->plan->sums_group,
@@ -205,7 +224,8 @@ static void pack_a_task(void *context, size_t index)
 static void pack_a_chunk(struct chunk *chunk)
 {
     const int64_t rows = chunk->row_end - chunk->row, mr = chunk->job->kernels->shape[0].mr;
-    if (chunk->job->threads == 1 || (size_t)rows * chunk->plan->a_row < 2 * PACK_BYTES || rows <= mr) {
+    if (chunk->job->threads == 1 || chunk->plan->as_it_lies || (size_t)rows * chunk->plan->a_row < 2 * PACK_BYTES ||
+        rows <= mr) {
         pack_a(chunk, 0, rows);
         return;
     }
@@ -253,11 +273,11 @@ static void pack_b_chunk(struct chunk *chunk)
 #define PREFETCH_TO_WRITE(p) ((void)(p))
 #endif
 
-/* Is C more than the second-level cache keeps? */
-static bool is_large(const struct pqk_gemm_job *job)
+/* Is C more than the second-level cache keeps, and are its lines better asked for? */
+static bool prefetches_c(const struct pqk_gemm_job *job)
 {
     const int64_t most = LARGE_C / job->c_size, columns = job->column_end - job->column;
-    return columns > most || (job->row_end - job->row) > most / columns;
+    return job->cut.k >= LONG_K && (columns > most || (job->row_end - job->row) > most / columns);
 }
 
 /* The lines of C that the epilogue will write arrive while the micro-kernel runs. */
@@ -277,7 +297,23 @@ static void scatter(const struct pqk_gemm_job *job, const char *from, ptrdiff_t 
 
 static PQK_ALIGNED(64) const int32_t zeros[PQK_GEMM_MAX_NR];
 
-/* One tile of C: rows [r, r + shape) of the chunk, `panel` of B. */
+/* All of k: rows [r, r + shape) of the chunk, of which `rows` exist, times `panel` of B. */
+static void run_tile(const struct chunk *chunk, const struct pqk_gemm_shape *shape, int64_t r, int rows, int64_t panel,
+                     const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    const struct pqk_gemm_job *job = chunk->job;
+    const struct pqk_gemm *g = job->kernels;
+    const uint8_t *b = chunk->b + (size_t)panel * chunk->b_panel;
+    if (!chunk->plan->as_it_lies || rows < g->shape[0].mr) {
+        shape->run(job->cut.all, chunk->a + (size_t)r * chunk->plan->a_row, b, start, c, c_row);
+        return;
+    }
+    const char *a = job->a + (chunk->row + r) * job->a_row;
+    g->run_rows((size_t)(job->cut.k / g->kr), a, job->a_row, job->a_flip, job->cut.k % g->kr ? tail_of(chunk, r) : NULL,
+                b, start, c, c_row);
+}
+
+/* One tile of C, by way of the epilogue. */
 static void multiply_tile(const struct chunk *chunk, struct pqk_epilogue_tile *tile, int32_t *acc,
                           const struct pqk_gemm_shape *shape, int64_t r, int64_t panel)
 {
@@ -293,7 +329,7 @@ static void multiply_tile(const struct chunk *chunk, struct pqk_epilogue_tile *t
         tile->rowsum = row_sums;
         tile->colsum = col_sums;
         tile->k = (int32_t)(uint32_t)cut->k;
-        shape->run(cut->all, a, b, zeros, acc, acc_row);
+        run_tile(chunk, shape, r, tile->rows, panel, zeros, acc, acc_row);
     } else {
         for (int64_t i = 0; i < cut->groups; ++i) {
             const int64_t length = pqk_gemm_group_length(cut, i);
@@ -339,7 +375,7 @@ static void multiply(const struct chunk *chunk, int64_t r_begin, int64_t r_end, 
 {
     const struct pqk_gemm_job *job = chunk->job;
     const struct pqk_gemm *g = job->kernels;
-    const bool plain = is_plain(job), large = is_large(job);
+    const bool plain = is_plain(job), ahead = prefetches_c(job);
     PQK_ALIGNED(64) int32_t acc[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR], room[PQK_GEMM_MAX_NR];
     PQK_ALIGNED(64) float sum[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR];
     PQK_ALIGNED(64) char buffer[PQK_GEMM_MAX_MR * PQK_GEMM_MAX_NR * 4];
@@ -364,10 +400,9 @@ static void multiply(const struct chunk *chunk, int64_t r_begin, int64_t r_end, 
             tile.i = chunk->row + r;
             tile.c = direct ? c : buffer;
             tile.c_row = direct ? job->c_row : (ptrdiff_t)g->nr * job->c_size;
-            if (direct && large) prefetch_tile(&tile, job->c_size);
+            if (direct && ahead) prefetch_tile(&tile, job->c_size);
             if (whole && tile.rows == shape->mr)
-                shape->run(job->cut.all, chunk->a + (size_t)r * chunk->plan->a_row,
-                           chunk->b + (size_t)panel * chunk->b_panel, start, c, job->c_row);
+                run_tile(chunk, shape, r, tile.rows, panel, start, c, job->c_row);
             else
                 multiply_tile(chunk, &tile, acc, shape, r, panel);
             if (!direct) scatter(job, buffer + skip * job->c_size, tile.c_row, tile.rows, tile.columns - (int)skip, c);

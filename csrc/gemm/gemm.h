@@ -25,6 +25,12 @@
  * numbers, and like b 64-byte aligned; a: any address.  Nothing else is read or written. */
 typedef void pqk_gemm_run(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row);
 
+/* The same with A as the caller has it, rows of k contiguous bytes a_row apart, each byte xored with `flip` (0 or
+ * 0x80): kb steps of kr bytes from it, and then, unless tail is NULL, one step of tail, packed.  Not a byte of a row
+ * more is read. */
+typedef void pqk_gemm_run_rows(size_t kb, const void *a, ptrdiff_t a_row, uint8_t flip, const void *tail, const void *b,
+                               const int32_t *start, void *c, ptrdiff_t c_row);
+
 enum { PQK_GEMM_SHAPES = 6, PQK_GEMM_MAX_MR = 16, PQK_GEMM_MAX_NR = 64, PQK_GEMM_MAX_KR = 16 };
 
 /* The kernels of a layer.  They differ in mr only, so that one packed B serves every M: the driver cuts M into row
@@ -36,7 +42,8 @@ struct pqk_gemm {
     struct pqk_gemm_shape {
         int mr;
         pqk_gemm_run *run;
-    } shape[PQK_GEMM_SHAPES]; /* by falling mr; the last is mr = 1; run = NULL past the end */
+    } shape[PQK_GEMM_SHAPES];    /* by falling mr; the last is mr = 1; run = NULL past the end */
+    pqk_gemm_run_rows *run_rows; /* of shape[0].mr rows; NULL where this layer must pack A */
     /* One row panel of A: m <= mr rows (row_stride bytes apart, k contiguous) of a group, k bytes each, into
      * a'[step][mr][kr], xor `flip` (0 or 0x80), zeros past m and k; sums[i] += the sum of row i as packed, i < m.
      * sums = NULL: nobody needs them. */

@@ -67,6 +67,40 @@ static PQK_INLINE void tile(int mr, int sets, size_t kb, const uint8_t *a, const
         unrolled_for (int v = 0; v < NV; ++v) _mm512_storeu_si512((__m512i *)c + v, acc_s32x16[i * NV + v]);
 }
 
+/* Twelve rows as they lie: three of them from each of four addresses. */
+static PQK_INLINE void tile_of_rows(size_t kb, const uint8_t *a, ptrdiff_t a_row, __m512i flips, bool flip,
+                                    const uint8_t *tail, const int8_t *b, const int32_t *start, char *c,
+                                    ptrdiff_t c_row)
+{
+    __m512i acc_s32x16[12 * NV];
+    unrolled_for (int r = 0; r < 12 * NV; ++r) acc_s32x16[r] = _mm512_load_si512(start + r % NV * 16);
+    const uint8_t *a0 = a, *a3 = a + 3 * a_row, *a6 = a + 6 * a_row, *a9 = a + 9 * a_row;
+    for (; kb; --kb, a0 += KR, a3 += KR, a6 += KR, a9 += KR, b += STEP) {
+        const __m512i b0_s8x64 = _mm512_load_si512(b);
+        const __m512i b1_s8x64 = _mm512_load_si512(b + 64);
+        unrolled_for (int i = 0; i < 12; ++i) {
+            const uint8_t *three = i < 3 ? a0 : i < 6 ? a3 : i < 9 ? a6 : a9;
+            __m512i ai_u8x64 = broadcast4(three + i % 3 * a_row);
+            if (flip) ai_u8x64 = _mm512_xor_si512(ai_u8x64, flips);
+            acc_s32x16[i * NV] = _mm512_dpbusd_epi32(acc_s32x16[i * NV], ai_u8x64, b0_s8x64);
+            acc_s32x16[i * NV + 1] = _mm512_dpbusd_epi32(acc_s32x16[i * NV + 1], ai_u8x64, b1_s8x64);
+        }
+    }
+    if (tail) step(acc_s32x16, tail, b, 12);
+    unrolled_for (int i = 0; i < 12; ++i, c += c_row)
+        unrolled_for (int v = 0; v < NV; ++v) _mm512_storeu_si512((__m512i *)c + v, acc_s32x16[i * NV + v]);
+}
+
+static void run_rows(size_t kb, const void *a, ptrdiff_t a_row, uint8_t flip, const void *tail, const void *b,
+                     const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    const __m512i flips = _mm512_set1_epi8((char)flip);
+    if (flip)
+        tile_of_rows(kb, a, a_row, flips, true, tail, b, start, c, c_row);
+    else
+        tile_of_rows(kb, a, a_row, flips, false, tail, b, start, c, c_row);
+}
+
 static void run_12(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
 {
     tile(12, 1, kb, a, b, start, c, c_row);
@@ -106,6 +140,7 @@ pqk_gemm_kernels pqk_gemm_s8_avx512vnni = {
     .kr = KR,
     .a_unsigned = true,
     .shape = {{12, run_12}, {8, run_8}, {4, run_4}, {2, run_2}, {1, run_1}},
+    .run_rows = run_rows,
     .pack_a = pack_a,
     .pack_b = pack_b,
 };

@@ -68,6 +68,39 @@ static PQK_INLINE void tile(int mr, int sets, size_t kb, const uint8_t *a, const
         unrolled_for (int v = 0; v < NV; ++v) _mm256_storeu_si256((__m256i *)c + v, acc_s32x8[i * NV + v]);
 }
 
+/* Six rows as they lie: three of them from each of two addresses. */
+static PQK_INLINE void tile_of_rows(size_t kb, const uint8_t *a, ptrdiff_t a_row, __m256i flips, bool flip,
+                                    const uint8_t *tail, const int8_t *b, const int32_t *start, char *c,
+                                    ptrdiff_t c_row)
+{
+    __m256i acc_s32x8[6 * NV];
+    unrolled_for (int r = 0; r < 6 * NV; ++r) acc_s32x8[r] = _mm256_load_si256((const __m256i *)start + r % NV);
+    const uint8_t *a0 = a, *a3 = a + 3 * a_row;
+    for (; kb; --kb, a0 += KR, a3 += KR, b += STEP) {
+        const __m256i b0_s8x32 = _mm256_load_si256((const __m256i *)b);
+        const __m256i b1_s8x32 = _mm256_load_si256((const __m256i *)(b + 32));
+        unrolled_for (int i = 0; i < 6; ++i) {
+            __m256i ai_u8x32 = broadcast4((i < 3 ? a0 : a3) + i % 3 * a_row);
+            if (flip) ai_u8x32 = _mm256_xor_si256(ai_u8x32, flips);
+            acc_s32x8[i * NV] = DPBUSD(acc_s32x8[i * NV], ai_u8x32, b0_s8x32);
+            acc_s32x8[i * NV + 1] = DPBUSD(acc_s32x8[i * NV + 1], ai_u8x32, b1_s8x32);
+        }
+    }
+    if (tail) step(acc_s32x8, tail, b, 6);
+    unrolled_for (int i = 0; i < 6; ++i, c += c_row)
+        unrolled_for (int v = 0; v < NV; ++v) _mm256_storeu_si256((__m256i *)c + v, acc_s32x8[i * NV + v]);
+}
+
+static void run_rows(size_t kb, const void *a, ptrdiff_t a_row, uint8_t flip, const void *tail, const void *b,
+                     const int32_t *start, void *c, ptrdiff_t c_row)
+{
+    const __m256i flips = _mm256_set1_epi8((char)flip);
+    if (flip)
+        tile_of_rows(kb, a, a_row, flips, true, tail, b, start, c, c_row);
+    else
+        tile_of_rows(kb, a, a_row, flips, false, tail, b, start, c, c_row);
+}
+
 static void run_6(size_t kb, const void *a, const void *b, const int32_t *start, void *c, ptrdiff_t c_row)
 {
     tile(6, 1, kb, a, b, start, c, c_row);
@@ -103,6 +136,7 @@ pqk_gemm_kernels pqk_gemm_s8_avxvnni = {
     .kr = KR,
     .a_unsigned = true,
     .shape = {{6, run_6}, {4, run_4}, {2, run_2}, {1, run_1}},
+    .run_rows = run_rows,
     .pack_a = pack_a,
     .pack_b = pack_b,
 };

@@ -170,7 +170,8 @@ static const char *pack_b(struct gemm_case *c, char **packed)
     return c->b_wants_sums ? wrong_sums(sums, c->b_start, c, false) : NULL;
 }
 
-static const char *multiply(struct gemm_case *c, const char *a, const char *b)
+/* a: packed; or, with as_it_lies, nothing but the end of k is taken from it, and A is what pack_a read. */
+static const char *multiply(struct gemm_case *c, const char *a, const char *b, bool as_it_lies)
 {
     const int mr = c->shape->mr, nr = c->g->nr;
     /* Any address, and rows with something between them. */
@@ -181,7 +182,12 @@ static const char *multiply(struct gemm_case *c, const char *a, const char *b)
     for (int j = 0; j < nr; ++j) start[j] = (int32_t)rng_next(&c->rng);
     poison(&c_tile, tile);
     machine_before_kernel();
-    c->shape->run(c->steps, a, b, start, tile, row);
+    if (as_it_lies)
+        c->g->run_rows(c->k / (size_t)c->g->kr, a_source.data, a_source.stride, c->a_flip,
+                       c->k % (size_t)c->g->kr ? a + (c->steps - 1) * pqk_gemm_a_step(c->g, mr) : NULL, b, start, tile,
+                       row);
+    else
+        c->shape->run(c->steps, a, b, start, tile, row);
     const char *wrong = machine_after_kernel(1);
     if (wrong) return wrong;
     if (!before_is_poison(&c_tile, tile)) return "kernel: written before the tile";
@@ -221,7 +227,8 @@ static void run_case(struct harness *h, uint64_t number, struct gemm_case *c)
     char *a, *b;
     const char *wrong = pack_a(c, &a);
     if (!wrong) wrong = pack_b(c, &b);
-    if (!wrong) wrong = multiply(c, a, b);
+    if (!wrong) wrong = multiply(c, a, b, false);
+    if (!wrong && c->g->run_rows && c->shape == c->g->shape && c->m == c->shape->mr) wrong = multiply(c, a, b, true);
     ++h->cases;
     h->elements += (uint64_t)c->m * (uint64_t)c->n * c->k;
     if (!wrong || !report(h)) return;
@@ -273,6 +280,7 @@ static void bench(const struct pqk_gemm *g)
 
 static const char *wrong_layer(const struct pqk_gemm *g)
 {
+    if (g->run_rows && g->a_wide) return "rows as they lie are bytes";
     if (g->nr % 16 || g->nr > MAX_NR || g->kr > PQK_GEMM_MAX_KR || g->nr * g->kr % 32) return "nr and kr";
     for (int s = 0; s < PQK_GEMM_SHAPES && g->shape[s].run; ++s) {
         if (g->shape[s].mr > MAX_MR || (s && g->shape[s].mr >= g->shape[s - 1].mr)) return "mr does not fall";
