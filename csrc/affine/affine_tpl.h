@@ -29,7 +29,7 @@
 #include "affine/affine.h"
 
 /* Rows (or columns) whose constants are made at a time; they live on the stack and in the first-level cache. */
-enum { AFFINE_ROWS = 64, AFFINE_COLUMNS = 1024, AFFINE_MAX = AFFINE_COLUMNS };
+enum { AFFINE_ROWS = 256, AFFINE_COLUMNS = 1024, AFFINE_MAX = AFFINE_COLUMNS };
 
 /* The constants of VL rows or columns in memory: side by side, because arrays of 4 KiB one behind the other would
  * fall into the same cache sets, where the rows of a matrix with 1,024 columns meet too.  Those that the commonest
@@ -175,10 +175,11 @@ static PQK_INLINE vs32 affine_round(vf32 y, bool away)
 
 /* The loops are compiled for each of these; the general one asks for the factors at run time. */
 enum affine_way {
-    AFFINE_EVEN,  /* PQK_DIVIDE and PQK_MULTIPLY, half to even */
-    AFFINE_AWAY,  /* the same, half away from zero */
-    AFFINE_FUSED, /* PQK_FUSED */
-    AFFINE_ADDED, /* PQK_MULTIPLY_ADD, and right for PQK_MULTIPLY: an add, on ports that products leave free */
+    AFFINE_EVEN,    /* PQK_DIVIDE and PQK_MULTIPLY, half to even */
+    AFFINE_AWAY,    /* the same, half away from zero */
+    AFFINE_FUSED,   /* PQK_FUSED */
+    AFFINE_ADDED,   /* PQK_MULTIPLY_ADD */
+    AFFINE_PRODUCT, /* PQK_MULTIPLY, half to even: x h and no more */
     AFFINE_GENERAL
 };
 
@@ -191,10 +192,10 @@ static PQK_INLINE enum affine_way affine_way_of(const struct affine_prepared *p,
 
 /* Limits of x that are left to others. */
 enum affine_limits {
-    AFFINE_BOTH,    /* none */
-    AFFINE_NATURAL, /* the caller's narrowing saturates at quant_min - z, so that the lower limit is not needed where
-                     * vs32_round maps all that is too low, NaN included, to a large negative number */
-    AFFINE_BOUNDED  /* and the upper one neither: x is so low, or NaN, that the integer fits, and PQK_ROUND_FALLS */
+    AFFINE_BOTH,     /* none */
+    AFFINE_NATURAL,  /* the caller's narrowing saturates at quant_min - z, so that the lower limit is not needed where
+                      * vs32_round maps all that is too low, NaN included, to a large negative number */
+    AFFINE_UNLIMITED /* both: the caller finds out whether x was too large */
 };
 
 /* The integer, still without z. */
@@ -205,10 +206,11 @@ static PQK_INLINE vs32 affine_integer(vf32 x, const struct affine_consts *k, con
         const vf32 y = a->quotient == PQK_DIVIDE ? vf32_div(x, k->s) : vf32_add(vf32_fma(x, k->h, k->fused), k->added);
         return affine_round(vf32_clamp(y, k->lo, k->hi), a->away);
     }
-    const vf32 c = limits == AFFINE_BOUNDED   ? x
+    const vf32 c = limits == AFFINE_UNLIMITED ? x
                    : limits == AFFINE_NATURAL ? vf32_guard(x, k->lo, k->hi)
                                               : vf32_clamp(x, k->lo, k->hi);
     if (way == AFFINE_ADDED) return vs32_round(vf32_add(vf32_mul(c, k->h), k->added));
+    if (way == AFFINE_PRODUCT) return vs32_round(vf32_mul(c, k->h));
     if (way == AFFINE_FUSED) return vs32_round(vf32_fma(c, k->h, k->fused));
     return affine_round(vf32_fma(c, k->h, vf32_mul(c, k->l)), way == AFFINE_AWAY);
 }

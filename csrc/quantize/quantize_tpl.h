@@ -12,8 +12,6 @@
  * is: a kernel for each case would cost minutes of compilation for nothing that can be measured.
  */
 #include "affine/affine_tpl.h"
-#include "formats/bf16.h"
-#include "formats/f16.h"
 #include "quantize/quantize.h"
 #include "simd/elements.h"
 #include "simd/stream.h"
@@ -36,15 +34,23 @@ struct quantize_job {
     enum integer_kind kind;
     enum affine_way way;
     enum affine_limits limits;
-    bool centered; /* no zero points: nothing to add */
+    vs16 lowest, highest; /* of KIND_N8, N4 and N2, to which 16-bit lanes do not saturate */
+    bool centered;        /* no zero points: nothing to add */
     int8_t mask;
     quantize_any_fn *any;
     const struct quantize_context *c;
 };
 
-static PQK_INLINE enum affine_limits quantize_limits(enum integer_kind kind)
+static PQK_INLINE bool quantize_eight(enum integer_kind kind) { return kind == KIND_S8 || kind == KIND_U8; }
+static PQK_INLINE bool quantize_few(enum integer_kind kind)
 {
-    return kind == KIND_S8 || kind == KIND_U8 ? AFFINE_NATURAL : AFFINE_BOTH;
+    return kind == KIND_N8 || kind == KIND_N4 || kind == KIND_N2;
+}
+
+static PQK_INLINE vs16 quantize_all(int32_t integer)
+{
+    const vs32 all = vs32_set1(integer);
+    return vs16_pack2(all, all);
 }
 
 static PQK_INLINE vs32 quantize_vec(vf32 x, const struct affine_consts *k, const struct quantize_job *job)
@@ -53,9 +59,9 @@ static PQK_INLINE vs32 quantize_vec(vf32 x, const struct affine_consts *k, const
 }
 
 /* One whole block.  pairs: k[0] is k[1] and k[2] is k[3], and each the same in all lanes, so that lanes may change
- * places between being widened and being narrowed. */
+ * places between being widened and being narrowed.  Without limits *seen takes the lowest integers. */
 static PQK_INLINE void quantize_block(const char *x, char *q, const struct affine_consts *const k[4], bool pairs,
-                                      const struct quantize_job *job)
+                                      vs16 *seen, const struct quantize_job *job)
 {
     const bool zip = pairs && job->type == PQK_BF16 && kind_bits(job->kind) <= 8;
     vf32 in[4];
@@ -70,16 +76,25 @@ static PQK_INLINE void quantize_block(const char *x, char *q, const struct affin
         out[v] = quantize_vec(in[v], k[v], job);
         z[v] = k[v]->z;
     }
-    if (zip)
-        store_zip_integers(q, out, job->centered ? NULL : z, job->kind, job->mask);
-    else
-        store_integers(q, out, job->centered ? NULL : z, job->kind, job->mask);
+    if (job->limits == AFFINE_UNLIMITED)
+        *seen = vs16_min(*seen, vs16_min(vs16_pack2(out[0], out[1]), vs16_pack2(out[2], out[3])));
+    vs16 ab = narrow_pair(out, job->centered ? NULL : z, 0, job->kind);
+    vs16 cd = narrow_pair(out, job->centered ? NULL : z, 2, job->kind);
+    if (quantize_few(job->kind)) {
+        ab = vs16_max(vs16_min(ab, job->highest), job->lowest);
+        cd = vs16_max(vs16_min(cd, job->highest), job->lowest);
+    }
+    store_narrowed(q, ab, cd, zip, job->kind, job->mask);
 }
 
 static PQK_INLINE void quantize_any(const char *x, char *q, int m, size_t at, const struct quantize_context *c,
                                     pqk_type type, enum integer_kind kind)
 {
-    const struct quantize_job job = {type, kind, c->way, quantize_limits(kind), false, c->mask, NULL, c};
+    const struct quantize_job job = {.type = type,
+                                     .kind = kind,
+                                     .way = c->way,
+                                     .limits = quantize_eight(kind) ? AFFINE_NATURAL : AFFINE_BOTH,
+                                     .c = c};
     vf32 in[4];
     vs32 out[4], z[4];
     load_float_block(in, x, m, type);
@@ -92,75 +107,105 @@ static PQK_INLINE void quantize_any(const char *x, char *q, int m, size_t at, co
     store_integers_part(q, m, out, z, kind, c->mask);
 }
 
-/* The largest number of 16 bits, as its bits, whose quotient certainly fits an integer. */
-static PQK_INLINE int32_t quantize_bound(const struct quantize_job *job, size_t at)
+/* Where vs32_round() falls to INT32_MIN for all that is too large, blocks can be tried without limits of x.  The 16-bit
+ * lanes on the way to 8 bits, of which one minimum serves two registers, show afterwards whether anything was so large,
+ * or as low, or NaN; then the same is done once more with limits.  That saves an operation in six, and the constants of
+ * the limits: registers and loads. */
+static PQK_INLINE struct quantize_job quantize_unlimited(struct quantize_job job)
 {
-    const float most = 0x1p30f / job->c->p->at[at / VL].h[at % VL];
-    if (job->type == PQK_F16) return pqk_f32_to_f16(most < 65504.0f ? most : 65504.0f);
-    return (int32_t)(pqk_f32_bits(most < 0x1.fep127f ? most : 0x1.fep127f) >> 16);
+    job.limits = AFFINE_UNLIMITED;
+    return job;
 }
 
-/* Blocks of 16-bit numbers without their upper limit, whose minimum is an operation in six: the bits of positive
- * numbers are in order as integers, NaN last, so one integer maximum for two vectors tells whether all was in range.
- * What was not is done again.  Returns how many elements that is. */
-static PQK_INLINE size_t quantize_bounded(const char *x, char *q, size_t n, const struct affine_consts *const k[4],
-                                          size_t at, const struct quantize_job *job)
+static PQK_INLINE bool quantize_may_try(const struct quantize_job *job)
 {
-    enum { CHUNK = 2048 }; /* 4 KiB of x: still in the L1 cache if it must be read again */
-    struct quantize_job bounded = *job;
-    const vs32 bound = vs32_set1(quantize_bound(job, at));
-    const vs16 limit = vs16_pack2(bound, bound);
-    size_t done = 0;
-    bounded.limits = AFFINE_BOUNDED;
-    while (n - done >= 4 * VL) {
-        const size_t whole = (n - done) / (4 * VL) * (4 * VL), m = whole < CHUNK ? whole : CHUNK;
-        const char *from = x + 2 * done;
-        vs16 seen = limit;
-        for (size_t i = 0; i < m; i += 4 * VL) {
-            seen = vs16_max(seen, vs16_max(vs16_load(from + 2 * i), vs16_load(from + 2 * i + 4 * VL)));
-            quantize_block(from + 2 * i, q + done + i, k, true, &bounded);
-        }
-        const bool again = vs16_any_above(seen, limit);
-        for (size_t i = 0; again && i < m; i += 4 * VL) quantize_block(from + 2 * i, q + done + i, k, true, job);
-        done += m;
-    }
-    return done;
+    return PQK_ROUND_FALLS && job->limits == AFFINE_NATURAL && job->way != AFFINE_GENERAL;
+}
+
+static PQK_INLINE bool quantize_failed(vs16 seen) { return vs16_any_above(quantize_all(INT16_MIN + 1), seen); }
+
+/* Whole blocks with the constants of one row. */
+static PQK_INLINE vs16 quantize_blocks(const char *x, char *q, size_t n, const struct affine_consts *k,
+                                       const struct quantize_job *job)
+{
+    const struct affine_consts *const ks[4] = {k, k, k, k};
+    const int step = 4 * VL * float_size(job->type), q_step = 4 * VL * kind_bits(job->kind) / 8;
+    vs16 seen = quantize_all(0);
+    for (; n >= 4 * VL; n -= 4 * VL, x += step, q += q_step) quantize_block(x, q, ks, true, &seen, job);
+    return seen;
 }
 
 /* n elements with the constants k of one row, which are those at index `at`. */
 static PQK_INLINE void quantize_run(const char *x, char *q, size_t n, const struct affine_consts *k, size_t at,
                                     const struct quantize_job *job)
 {
-    const struct affine_consts *const ks[4] = {k, k, k, k};
-    const int step = 4 * VL * float_size(job->type), q_step = 4 * VL * kind_bits(job->kind) / 8;
-    if (PQK_ROUND_FALLS && job->type != PQK_F32 && job->limits == AFFINE_NATURAL && job->way == AFFINE_EVEN &&
-        n >= 32 * VL) {
-        const size_t done = quantize_bounded(x, q, n, ks, at, job);
-        n -= done;
-        x += 2 * done;
-        q += done;
+    enum { CHUNK = 2048 }; /* 4 KiB of x: still in the L1 cache if it must be read again */
+    const struct quantize_job unlimited = quantize_unlimited(*job);
+    const size_t size = (size_t)float_size(job->type), bits = (size_t)kind_bits(job->kind);
+    const size_t whole = n / (4 * VL) * (4 * VL);
+    const bool
+    try
+        = quantize_may_try(job) && job->type != PQK_F32; /* of which the ports of Zen 4 take either way */
+    for (size_t i = 0, m; i < whole; i += m, x += m * size, q += m * bits / 8) {
+        m =
+        try
+            &&whole - i > CHUNK ? CHUNK : whole - i;
+        if (try && !quantize_failed(quantize_blocks(x, q, m, k, &unlimited))) continue;
+        quantize_blocks(x, q, m, k, job);
     }
-    for (; n >= 4 * VL; n -= 4 * VL, x += step, q += q_step) quantize_block(x, q, ks, true, job);
-    if (n) job->any(x, q, (int)n, at, job->c);
+    if (whole < n) job->any(x, q, (int)(n - whole), at, job->c);
 }
 
-/* n columns of some rows, n a multiple of 4 VL: the constants of a block of columns stay in registers for all rows.
- * `ahead` bytes further is what to fetch from memory meanwhile, or it is 0. */
+/* Some rows of n elements, 2 VL or 4 VL, one behind the other in memory: blocks of 32 and 64 on AVX-512. */
+static PQK_INLINE vs16 quantize_short_rows(const char *x, char *q, size_t first, size_t rows, size_t n, bool one,
+                                           const struct quantize_job *job)
+{
+    const size_t each = 4 * VL / n, step = 4 * VL * (size_t)float_size(job->type);
+    const size_t q_step = 4 * VL * (size_t)kind_bits(job->kind) / 8;
+    vs16 seen = quantize_all(0);
+    for (size_t r = first; r < first + rows; r += each, x += step, q += q_step) {
+        const struct affine_consts k0 = affine_of_row(job->c->p, one ? 0 : r);
+        const struct affine_consts k1 = affine_of_row(job->c->p, one ? 0 : r + each - 1);
+        const struct affine_consts *const ks[4] = {&k0, &k0, &k1, &k1};
+        quantize_block(x, q, ks, true, &seen, job);
+    }
+    return seen;
+}
+
+/* `count` (4 or 8) registers of columns down some rows, their constants in registers.  `ahead` bytes further is what to
+ * fetch from memory meanwhile, or it is 0. */
+static PQK_INLINE vs16 quantize_strip(const char *x, ptrdiff_t x_stride, char *q, ptrdiff_t q_stride, size_t rows,
+                                      size_t column, int count, ptrdiff_t ahead, const struct quantize_job *job)
+{
+    const int step = 4 * VL * float_size(job->type), q_step = 4 * VL * kind_bits(job->kind) / 8;
+    struct affine_consts k[8];
+    vs16 seen = quantize_all(0);
+    unrolled_for (int v = 0; v < count; ++v) k[v] = affine_of_columns(job->c->p, column + (size_t)v * VL);
+    for (size_t r = 0; r < rows; ++r, x += x_stride, q += q_stride) {
+        for (int line = 0; ahead && line < count / 4 * step; line += 64) pqk_fetch_ahead(x + ahead + line);
+        unrolled_for (int v = 0; v < count; v += 4) {
+            const struct affine_consts *const ks[4] = {&k[v], &k[v + 1], &k[v + 2], &k[v + 3]};
+            quantize_block(x + v / 4 * step, q + v / 4 * q_step, ks, false, &seen, job);
+        }
+    }
+    return seen;
+}
+
+/* n columns of some rows, n a multiple of 4 VL. */
 static PQK_INLINE void quantize_blocks_of_columns(const char *x, ptrdiff_t x_stride, char *q, ptrdiff_t q_stride,
                                                   size_t rows, size_t n, ptrdiff_t ahead,
                                                   const struct quantize_job *job)
 {
-    for (size_t i = 0; i < n; i += 4 * VL) {
-        struct affine_consts k[4];
-        const struct affine_consts *const ks[4] = {&k[0], &k[1], &k[2], &k[3]};
-        const char *from = x + i * (size_t)float_size(job->type);
-        char *to = q + i * (size_t)kind_bits(job->kind) / 8;
-        unrolled_for (int v = 0; v < 4; ++v) k[v] = affine_of_columns(job->c->p, i + (size_t)v * VL);
-        for (size_t r = 0; r < rows; ++r, from += x_stride, to += q_stride) {
-            for (int line = 0; ahead && line < 4 * VL * float_size(job->type); line += 64)
-                pqk_fetch_ahead(from + ahead + line);
-            quantize_block(from, to, ks, false, job);
-        }
+    enum { WIDE = VL == 16 ? 8 : 4 }; /* registers; 32 of them hold the constants of 8 */
+    const struct quantize_job unlimited = quantize_unlimited(*job);
+    const size_t size = (size_t)float_size(job->type), bits = (size_t)kind_bits(job->kind);
+    for (size_t i = 0, m; i < n; i += m, x += m * size, q += m * bits / 8) {
+        const bool wide = quantize_may_try(job) && n - i >= WIDE * VL;
+        m = wide ? WIDE * VL : 4 * VL;
+        if (wide && !quantize_failed(quantize_strip(x, x_stride, q, q_stride, rows, i, WIDE, ahead, &unlimited)))
+            continue;
+        for (size_t j = 0; j < m; j += 4 * VL)
+            quantize_strip(x + j * size, x_stride, q + j * bits / 8, q_stride, rows, i + j, 4, ahead, job);
     }
 }
 
@@ -171,24 +216,21 @@ static PQK_INLINE void quantize_rows(const struct pqk_tile *t, size_t first, siz
     char *q = t->data[1] + (ptrdiff_t)first * t->row_stride[1];
     const bool one = t->param_row == 0, stream = PQK_CAN_STREAM && t->stream;
     const size_t x_size = (size_t)float_size(job->type), q_bits = (size_t)kind_bits(job->kind);
+    enum { SHORT_ROWS = 64 }; /* tried before it is seen whether that went well: 16 KiB of x at most */
     PQK_ALIGNED(64) char buffer[PQK_STREAM_CHUNK];
     size_t r = 0;
 
     /* Short rows, one behind the other: blocks of 32 elements on AVX-512 and on AVX2. */
     const bool dense =
-        q_bits == 8 && t->row_stride[1] == (ptrdiff_t)t->n && t->row_stride[0] == (ptrdiff_t)(t->n * x_size);
-    if (dense && t->n == 2 * VL) {
-        for (; r + 2 <= rows; r += 2, x += 4 * VL * (ptrdiff_t)x_size, q += 4 * VL) {
-            const struct affine_consts k0 = affine_of_row(job->c->p, one ? 0 : r);
-            const struct affine_consts k1 = affine_of_row(job->c->p, one ? 0 : r + 1);
-            const struct affine_consts *const ks[4] = {&k0, &k0, &k1, &k1};
-            quantize_block(x, q, ks, true, job);
-        }
-    } else if (dense && t->n == 4 * VL) {
-        for (; r < rows; ++r, x += 4 * VL * (ptrdiff_t)x_size, q += 4 * VL) {
-            const struct affine_consts k = affine_of_row(job->c->p, one ? 0 : r);
-            const struct affine_consts *const ks[4] = {&k, &k, &k, &k};
-            quantize_block(x, q, ks, true, job);
+        t->row_stride[1] == (ptrdiff_t)(t->n * q_bits / 8) && t->row_stride[0] == (ptrdiff_t)(t->n * x_size);
+    if (dense && (t->n == 2 * VL || t->n == 4 * VL)) {
+        const struct quantize_job unlimited = quantize_unlimited(*job);
+        const size_t whole = t->n == 4 * VL ? rows : rows / 2 * 2;
+        for (size_t m; r < whole; r += m, x += m * t->n * x_size, q += m * t->n * q_bits / 8) {
+            m = whole - r < SHORT_ROWS ? whole - r : SHORT_ROWS;
+            if (quantize_may_try(job) && !quantize_failed(quantize_short_rows(x, q, r, m, t->n, one, &unlimited)))
+                continue;
+            quantize_short_rows(x, q, r, m, t->n, one, job);
         }
     }
     for (; r < rows; ++r, x += t->row_stride[0], q += t->row_stride[1]) {
@@ -251,9 +293,10 @@ static PQK_INLINE void quantize_rest(const struct pqk_tile *t, size_t first, siz
 /* The bits of S4 and U4, or of S2 and U2. */
 static PQK_INLINE int8_t quantize_mask(const struct pqk_affine *a) { return a->quant_max - a->quant_min > 3 ? 15 : 3; }
 
-static PQK_INLINE void quantize_part(const struct pqk_tile *t, size_t first, size_t count,
-                                     const struct quantize_job job)
+static PQK_INLINE void quantize_part(const struct pqk_tile *t, size_t first, size_t count, enum affine_way way,
+                                     struct quantize_job job)
 {
+    job.way = way;
     /* The scalar layer knows no other way, and has its loops. */
     if (VL > 1 && job.way == AFFINE_GENERAL)
         quantize_rest(t, first, count, &job);
@@ -268,8 +311,7 @@ static PQK_INLINE void quantize_tile(const struct pqk_tile *t, const struct pqk_
 {
     struct affine_prepared p;
     const bool by_column = t->param_col != 0, one = !by_column && t->param_row == 0;
-    const bool eight = VL > 1 && (kind == KIND_S8 || kind == KIND_U8), common = eight && type == PQK_F32;
-    const enum affine_limits limits = quantize_limits(kind);
+    const bool eight = VL > 1 && quantize_eight(kind), common = eight && type == PQK_F32;
     const int8_t mask = quantize_mask(a);
     const ptrdiff_t stride = by_column ? t->param_col : t->param_row;
     const size_t total = by_column ? t->n : t->rows, step = one ? total : by_column ? AFFINE_COLUMNS : AFFINE_ROWS;
@@ -279,23 +321,31 @@ static PQK_INLINE void quantize_tile(const struct pqk_tile *t, const struct pqk_
         affine_prepare(&p, a, t->param + (ptrdiff_t)i * stride, stride, one ? 1 : count, 0);
         const enum affine_way found = affine_way_of(&p, a);
         const enum affine_way way =
-            common && found == AFFINE_EVEN && a->quotient == PQK_MULTIPLY ? AFFINE_ADDED : found;
+            eight && found == AFFINE_EVEN && a->quotient == PQK_MULTIPLY ? AFFINE_PRODUCT : found;
         const struct quantize_context c = {way, by_column, mask, a, &p};
-        const struct quantize_job job = {type, kind, AFFINE_GENERAL, limits, false, mask, any, &c};
-
-        if (eight && way == AFFINE_EVEN && !a->zero_point) {
-            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_EVEN, limits, true, mask, any, &c});
-        } else if (VL > 1 && way == AFFINE_EVEN) {
-            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_EVEN, limits, false, mask, any, &c});
-        } else if (common && way == AFFINE_AWAY) {
-            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_AWAY, limits, false, mask, any, &c});
-        } else if (common && way == AFFINE_ADDED) {
-            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_ADDED, limits, false, mask, any, &c});
-        } else if (common && way == AFFINE_FUSED) {
-            quantize_part(t, i, count, (struct quantize_job){type, kind, AFFINE_FUSED, limits, false, mask, any, &c});
-        } else {
-            quantize_part(t, i, count, job);
-        }
+        struct quantize_job job = {.type = type,
+                                   .kind = kind,
+                                   .limits = eight || quantize_few(kind) ? AFFINE_NATURAL : AFFINE_BOTH,
+                                   .lowest = quantize_all(a->quant_min),
+                                   .highest = quantize_all(a->quant_max),
+                                   .mask = mask,
+                                   .any = any,
+                                   .c = &c};
+        /* Each branch compiles its own loops. */
+        if (eight && way == AFFINE_EVEN && !a->zero_point)
+            job.centered = true, quantize_part(t, i, count, AFFINE_EVEN, job);
+        else if (VL > 1 && way == AFFINE_EVEN)
+            quantize_part(t, i, count, AFFINE_EVEN, job);
+        else if (eight && way == AFFINE_PRODUCT)
+            quantize_part(t, i, count, AFFINE_PRODUCT, job);
+        else if (common && way == AFFINE_AWAY)
+            quantize_part(t, i, count, AFFINE_AWAY, job);
+        else if (common && way == AFFINE_ADDED)
+            quantize_part(t, i, count, AFFINE_ADDED, job);
+        else if (common && way == AFFINE_FUSED)
+            quantize_part(t, i, count, AFFINE_FUSED, job);
+        else
+            quantize_part(t, i, count, AFFINE_GENERAL, job);
     }
     if (PQK_CAN_STREAM && t->stream) pqk_stream_end();
 }

@@ -96,21 +96,23 @@ static PQK_INLINE vs16 narrow_pair(const vs32 q[4], const vs32 *z, int a, enum i
     const vs16 ab = vs16_pack2(q[a], q[b]);
     return z ? vs16_adds(ab, vs16_pack2(z[a], z[b])) : ab;
 }
-static PQK_INLINE v8 narrow_to_8(vs16 ab, vs16 cd, enum integer_kind kind, int8_t mask)
+/* zip: x and y hold pairs from vf32_load_zip_bf16(), whose zero points were the same in all lanes of a pair. */
+static PQK_INLINE v8 narrow_to_8(vs16 ab, vs16 cd, bool zip, enum integer_kind kind, int8_t mask)
 {
-    const v8 bytes = kind == KIND_U8 ? vu8_pack2(ab, cd) : vs8_pack2(ab, cd);
+    const v8 bytes = kind == KIND_U8 ? zip ? vu8_pack2_zip(ab, cd) : vu8_pack2(ab, cd)
+                     : zip           ? vs8_pack2_zip(ab, cd)
+                                     : vs8_pack2(ab, cd);
     return kind == KIND_N8 ? v8_and(bytes, mask) : bytes;
 }
 
-static PQK_INLINE void store_integers(char *p, const vs32 q[4], const vs32 *z, enum integer_kind kind, int8_t mask)
+static PQK_INLINE void store_narrowed(char *p, vs16 ab, vs16 cd, bool zip, enum integer_kind kind, int8_t mask)
 {
-    const vs16 ab = narrow_pair(q, z, 0, kind), cd = narrow_pair(q, z, 2, kind);
     if (kind == KIND_S16 || kind == KIND_U16) {
         v16_store(p, ab);
         v16_store(p + 4 * VL, cd);
         return;
     }
-    const v8 bytes = narrow_to_8(ab, cd, kind, mask);
+    const v8 bytes = narrow_to_8(ab, cd, zip, kind, mask);
     if (kind == KIND_N4)
         v4_store(p, bytes);
     else if (kind == KIND_N2)
@@ -119,18 +121,9 @@ static PQK_INLINE void store_integers(char *p, const vs32 q[4], const vs32 *z, e
         v8_store(p, bytes);
 }
 
-/* store_integers() for two pairs from vf32_load_zip_bf16() and a kind of 8 bits or fewer.  The lanes of a pair do not
- * stand in order, so its two zero points are constants of all lanes, and equal. */
-static PQK_INLINE void store_zip_integers(char *p, const vs32 q[4], const vs32 *z, enum integer_kind kind, int8_t mask)
+static PQK_INLINE void store_integers(char *p, const vs32 q[4], const vs32 *z, enum integer_kind kind, int8_t mask)
 {
-    const vs16 ab = narrow_pair(q, z, 0, kind), cd = narrow_pair(q, z, 2, kind);
-    const v8 bytes = kind == KIND_U8 ? vu8_pack2_zip(ab, cd) : vs8_pack2_zip(ab, cd);
-    if (kind == KIND_N4)
-        v4_store(p, bytes);
-    else if (kind == KIND_N2)
-        v2_store(p, bytes);
-    else
-        v8_store(p, kind == KIND_N8 ? v8_and(bytes, mask) : bytes);
+    store_narrowed(p, narrow_pair(q, z, 0, kind), narrow_pair(q, z, 2, kind), false, kind, mask);
 }
 
 /* The first m elements only; the bits that pad the last byte of a packed type are 0. */
@@ -138,7 +131,7 @@ static PQK_INLINE void store_integers_part(char *p, int m, const vs32 q[4], cons
                                            int8_t mask)
 {
     if (kind_bits(kind) == 8) {
-        v8_store_part(p, m, narrow_to_8(narrow_pair(q, z, 0, kind), narrow_pair(q, z, 2, kind), kind, mask));
+        v8_store_part(p, m, narrow_to_8(narrow_pair(q, z, 0, kind), narrow_pair(q, z, 2, kind), false, kind, mask));
         return;
     }
     PQK_ALIGNED(64) char block[8 * VL];
