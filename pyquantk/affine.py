@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
 import numpy as np
 
 from . import _native
-from .arrays import Array, Granularity, Shape, as_input, check_out, granularity, scale_array, zero_point_array
+from .arrays import (
+    PLAIN_DTYPES,
+    Array,
+    Shape,
+    as_input,
+    check_out,
+    granularity,
+    packed_shape,
+    plain_result,
+    scale_array,
+    zero_point_array,
+)
 from .dtypes import ELEMENT_BITS, FLOATS, INTEGERS, QUANTIZED_FLOATS, dtype_named
 
 __all__ = ["dequantize", "fake_quantize", "quantize"]
@@ -98,7 +108,7 @@ def quantize(
     array([[178, 228],
            [178, 228]], dtype=uint8)
     """
-    plain = _plain_result(x, out, _plain_dtype(dtype, zero_point)) if not packed else None
+    plain = plain_result(x, out, _plain_dtype(dtype, zero_point)) if not packed else None
     if (
         plain is not None
         and isinstance(convention, str)
@@ -119,7 +129,7 @@ def quantize(
 
     shape, result_dtype = x.shape, target
     if packed:
-        shape, result_dtype = _packed_shape(x.shape, target, grain), _UINT8
+        shape, result_dtype = packed_shape(x.shape, target, grain), _UINT8
     if out is None:
         out = np.empty(shape, _UINT8) if packed else np.empty_like(x, target, order="K", subok=False)
     else:
@@ -183,7 +193,7 @@ def dequantize(
     array([-5. ,  0. ,  1.5, 63.5], dtype=float32)
     """
     if packed is None and shape is None:
-        plain = _plain_result(q, out, _PLAIN_DTYPES.get(dtype) if isinstance(dtype, (str, np.dtype)) else None)
+        plain = plain_result(q, out, PLAIN_DTYPES.get(dtype) if isinstance(dtype, (str, np.dtype)) else None)
         if plain is not None and _native.dequantize_plain(q, scale, zero_point, plain, axis, block_size):
             return plain
     target = dtype_named(dtype, "dtype", FLOATS)
@@ -203,7 +213,7 @@ def dequantize(
     if limits == _NO_ZERO_POINT:
         zero_points = None
     if held is not None:
-        _packed_shape(full, held, grain)
+        packed_shape(full, held, grain)
         if q.ndim and q.shape[-1] > 1 and q.strides[-1] != 1:
             q = np.ascontiguousarray(q)
     if out is None:
@@ -277,7 +287,7 @@ def fake_quantize(
             f"quant_min and quant_max must be in order, within 2**23 and at most 65535 apart, not {low} and {high}"
         )
     result, mask_out = _two_outs(out, return_mask)
-    plain = _plain_result(x, result, _PLAIN_DTYPES.get(getattr(x, "dtype", None)))
+    plain = plain_result(x, result, PLAIN_DTYPES.get(getattr(x, "dtype", None)))
     if plain is not None and isinstance(convention, str) and convention in _PLAIN_CONVENTIONS:
         mask = np.empty(x.shape, np.bool_) if return_mask and mask_out is None else mask_out
         code = _CONVENTIONS[convention]
@@ -304,9 +314,7 @@ def fake_quantize(
     return result if mask is None else (result, mask)
 
 
-# Calls that _native's fast way may serve: dtypes by their names and objects, and conventions whose reciprocal is
-# taken in float32.
-_PLAIN_DTYPES: dict[Any, np.dtype[Any]] = {key: d for d in (*FLOATS, *_TARGETS) for key in (d.name, d)}
+# Conventions that _native's fast way may serve: those whose reciprocal is taken in float32.
 _PLAIN_CONVENTIONS = frozenset(_CONVENTIONS) - {"torch_decomposed"}
 
 
@@ -316,16 +324,7 @@ def _plain_dtype(dtype: Any, zero_point: Any) -> np.dtype[Any] | None:
         if zero_point is None or zero_point.__class__ is int:
             return _INT8
         return _INT8 if getattr(zero_point, "dtype", None) is _INT32 else None
-    return _PLAIN_DTYPES.get(dtype) if isinstance(dtype, (str, np.dtype)) else None
-
-
-def _plain_result(x: Any, out: Any, dtype: np.dtype[Any] | None) -> Array | None:
-    """`out`, or a new array for the result, if x and it are worth trying the fast way with."""
-    if dtype is None or x.__class__ is not np.ndarray:
-        return None
-    if out is None:
-        return np.empty(x.shape, dtype) if x.flags.c_contiguous else None
-    return out if out.__class__ is np.ndarray and out.dtype is dtype else None
+    return PLAIN_DTYPES.get(dtype) if isinstance(dtype, (str, np.dtype)) else None
 
 
 def _two_outs(out: Any, return_mask: bool) -> tuple[Any, Any]:
@@ -374,21 +373,6 @@ def _convention(name: Any, scale: Any, scales: Array, block_size: Any) -> tuple[
     return (code if block_size is None else _native.TORCH_DECOMPOSED_GROUP), inverses
 
 
-def _packed_shape(shape: Shape, dtype: np.dtype[Any], grain: Granularity | None) -> Shape:
-    """The shape of the bytes that hold `shape` elements."""
-    bits = ELEMENT_BITS.get(dtype)
-    if bits is None:
-        names = ", ".join(d.name for d in ELEMENT_BITS)
-        raise TypeError(f"packed results must have one of the dtypes {names}, not {dtype}")
-    if not shape:
-        raise ValueError("x must have an axis along which its elements are packed, not be 0-d")
-    whole = 8 // math.gcd(8, bits)  # elements that fill whole bytes
-    size = grain.block[-1] if grain is not None and grain.block else 1
-    if 1 < size < shape[-1] and size % whole:
-        raise ValueError(f"block_size must be a multiple of {whole} along a packed axis, not {size}")
-    return (*shape[:-1], -(-shape[-1] * bits // 8))
-
-
 def _held_dtype(packed: Any, shape: Shape | None, zero_point: Any) -> np.dtype[Any] | None:
     """What the bytes of a packed array hold, or None where it is not packed."""
     if packed is not None:
@@ -412,7 +396,7 @@ def _unpacked_shape(bytes_shape: Shape, dtype: np.dtype[Any], shape: Shape | Non
         full = tuple(operator.index(n) for n in shape)
     except TypeError:
         raise TypeError(f"shape must be a tuple of integers, not {shape!r}") from None
-    if any(n < 0 for n in full) or _packed_shape(full, dtype, None) != bytes_shape:
+    if any(n < 0 for n in full) or packed_shape(full, dtype, None) != bytes_shape:
         raise ValueError(
             f"shape must fit the bytes of q, of shape {bytes_shape}, with {bits}-bit elements; not {shape}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
 from collections.abc import Sequence
@@ -10,15 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _native
-from .dtypes import FLOATS, INTEGERS, bfloat16
+from .dtypes import ELEMENT_BITS, FLOATS, INTEGERS, QUANTIZED_FLOATS, bfloat16
 
 __all__ = [
+    "PLAIN_DTYPES",
     "Granularity",
     "as_float32",
     "as_input",
     "check_out",
     "granularity",
     "normalize_axis",
+    "packed_shape",
+    "plain_result",
     "real_numbers",
     "scale_array",
     "zero_point_array",
@@ -26,6 +30,11 @@ __all__ = [
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
+
+#: What the fast ways of _native take for a dtype: names and objects.
+PLAIN_DTYPES: dict[Any, np.dtype[Any]] = {
+    key: d for d in (*FLOATS, *INTEGERS, *QUANTIZED_FLOATS) for key in (d.name, d)
+}
 
 
 def as_input(x: Any, argument: str, allowed: Any = FLOATS) -> Array:
@@ -82,6 +91,15 @@ def check_out(out: Any, dtype: np.dtype[Any], shape: Shape, inputs: Sequence[Any
         if isinstance(other, np.ndarray) and _overlap(out, other):
             raise ValueError(f"{argument} must not overlap an input")
     return out
+
+
+def plain_result(x: Any, out: Any, dtype: np.dtype[Any] | None) -> Array | None:
+    """`out`, or a new array for the result, if x and it are worth trying the fast way with."""
+    if dtype is None or x.__class__ is not np.ndarray:
+        return None
+    if out is None:
+        return np.empty(x.shape, dtype) if x.flags.c_contiguous else None
+    return out if out.__class__ is np.ndarray and out.dtype is dtype else None
 
 
 def _overlap(a: Array, b: Array) -> bool:
@@ -218,3 +236,18 @@ def zero_point_array(zero_point: Any, scale: Array, limits: tuple[int, int]) -> 
     elif wide.shape != scale.shape and not wide.size == scale.size == 1:
         raise ValueError(f"zero_point must be a number or have the shape of scale, {scale.shape}, not {wide.shape}")
     return np.array(wide, np.int32, order="C")
+
+
+def packed_shape(shape: Shape, dtype: np.dtype[Any], grain: Granularity | None) -> Shape:
+    """The shape of the bytes that hold `shape` elements."""
+    bits = ELEMENT_BITS.get(dtype)
+    if bits is None:
+        names = ", ".join(d.name for d in ELEMENT_BITS)
+        raise TypeError(f"packed results must have one of the dtypes {names}, not {dtype}")
+    if not shape:
+        raise ValueError("x must have an axis along which its elements are packed, not be 0-d")
+    whole = 8 // math.gcd(8, bits)  # elements that fill whole bytes
+    size = grain.block[-1] if grain is not None and grain.block else 1
+    if 1 < size < shape[-1] and size % whole:
+        raise ValueError(f"block_size must be a multiple of {whole} along a packed axis, not {size}")
+    return (*shape[:-1], -(-shape[-1] * bits // 8))

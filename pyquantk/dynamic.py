@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from .affine import _packed_shape
-from .arrays import Array, Granularity, as_input, check_out, granularity
+from .arrays import Array, Granularity, as_input, check_out, granularity, packed_shape
 from .dtypes import INTEGERS, QUANTIZED_FLOATS, dtype_named
 
 __all__ = ["quantize_dynamic", "result_array"]
@@ -82,7 +81,7 @@ def quantize_dynamic(
 
 def result_array(x: Array, target: np.dtype[Any], packed: bool, grain: Granularity, out: Any) -> Array:
     """`out` or a new array, for quantized `x`."""
-    dtype, shape = (_UINT8, _packed_shape(x.shape, target, grain)) if packed else (target, x.shape)
+    dtype, shape = (_UINT8, packed_shape(x.shape, target, grain)) if packed else (target, x.shape)
     if out is None:
         return np.empty(shape, dtype) if packed else np.empty_like(x, dtype, order="K", subok=False)
     to = check_out(out, dtype, shape, (x,))

@@ -9,8 +9,8 @@ import ml_dtypes
 import numpy as np
 
 from . import _native
-from .affine import _packed_shape, dequantize
-from .arrays import Array, Shape, as_float32, as_input, granularity, normalize_axis, real_numbers
+from .affine import dequantize
+from .arrays import Array, Shape, as_float32, as_input, granularity, normalize_axis, packed_shape, real_numbers
 from .calibration import observe
 from .casts import cast
 from .dtypes import ELEMENT_BITS
@@ -333,7 +333,7 @@ def _shape_of(elements: Array, dtype: np.dtype[Any], packed: bool, shape: Any) -
     if shape is None:
         return (*elements.shape[:-1], elements.shape[-1] * 8 // ELEMENT_BITS[dtype])
     full = tuple(int(n) for n in shape)
-    if any(n < 0 for n in full) or _packed_shape(full, dtype, None) != elements.shape:
+    if any(n < 0 for n in full) or packed_shape(full, dtype, None) != elements.shape:
         raise ValueError(f"shape must fit the bytes of elements, of shape {elements.shape}; not {shape}")
     return full
 

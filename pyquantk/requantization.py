@@ -7,8 +7,18 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from .affine import _PLAIN_DTYPES, _packed_shape, _plain_result
-from .arrays import Array, Granularity, as_float32, as_input, check_out, granularity, zero_point_array
+from .arrays import (
+    PLAIN_DTYPES,
+    Array,
+    Granularity,
+    as_float32,
+    as_input,
+    check_out,
+    granularity,
+    packed_shape,
+    plain_result,
+    zero_point_array,
+)
 from .dtypes import INTEGERS, dtype_named
 
 __all__ = ["FixedPointMultiplier", "requantize"]
@@ -200,8 +210,8 @@ def requantize(
     """
     fixed = isinstance(multiplier, FixedPointMultiplier)
     code = _rounding(rounding, fixed)
-    dtype_given = _PLAIN_DTYPES.get(dtype) if isinstance(dtype, (str, np.dtype)) else None
-    plain = None if packed else _plain_result(acc, out, dtype_given)
+    dtype_given = PLAIN_DTYPES.get(dtype) if isinstance(dtype, (str, np.dtype)) else None
+    plain = None if packed else plain_result(acc, out, dtype_given)
     if plain is not None and multiplier is not None:
         real, m0, shift = (None, multiplier.m0, multiplier.shift) if fixed else (multiplier, None, None)
         if _native.requantize_plain(acc, real, m0, shift, zero_point, plain, code, axis, block_size):
@@ -219,7 +229,7 @@ def requantize(
 
     if packed and not acc.ndim:
         raise ValueError("acc must have an axis along which its results are packed, not be 0-d")
-    shape = _packed_shape(acc.shape, target, grain) if packed else acc.shape
+    shape = packed_shape(acc.shape, target, grain) if packed else acc.shape
     if out is None:
         out = np.empty(shape, _UINT8) if packed else np.empty_like(acc, target, order="K", subok=False)
     else:
