@@ -43,14 +43,6 @@ static PQK_INLINE struct fake_quantize_consts fake_quantize_consts_of(struct aff
     return c;
 }
 
-/* The same where nothing is inside the rounding: adding -0 is nothing, also to the compiler. */
-static PQK_INLINE struct fake_quantize_consts fake_quantize_outside(struct affine_consts k,
-                                                                    const struct fake_quantize_job *job)
-{
-    k.added = vf32_set1(-0.0f);
-    return fake_quantize_consts_of(k, job);
-}
-
 /* An integer before and after the limits, which are equal where the mask is 1. */
 struct fake_quantize_seen {
     vs32 free[4], limited[4];
@@ -154,8 +146,8 @@ static PQK_INLINE size_t fake_quantize_four_rows(const char *const x[4], char *c
 {
     size_t i = 0;
     for (; i + 2 * VL <= n; i += 2 * VL) {
-        const struct fake_quantize_consts c = fake_quantize_outside(affine_of_columns(job->p, i), job);
-        const struct fake_quantize_consts d = fake_quantize_outside(affine_of_columns(job->p, i + VL), job);
+        const struct fake_quantize_consts c = fake_quantize_consts_of(affine_of_columns(job->p, i), job);
+        const struct fake_quantize_consts d = fake_quantize_consts_of(affine_of_columns(job->p, i + VL), job);
         const size_t at = i * (size_t)float_size(job->type);
         unrolled_for (int r = 0; r < 4; r += 2) {
             struct fake_quantize_seen seen;
@@ -180,9 +172,9 @@ static PQK_INLINE size_t fake_quantize_one_row(const char *x, char *y, char *mas
         struct fake_quantize_seen seen;
         unrolled_for (int v = 0; v < 4; v += 2) {
             const struct fake_quantize_consts c =
-                fake_quantize_outside(affine_of_columns(job->p, i + (size_t)v * VL), job);
+                fake_quantize_consts_of(affine_of_columns(job->p, i + (size_t)v * VL), job);
             const struct fake_quantize_consts d =
-                fake_quantize_outside(affine_of_columns(job->p, i + (size_t)(v + 1) * VL), job);
+                fake_quantize_consts_of(affine_of_columns(job->p, i + (size_t)(v + 1) * VL), job);
             fake_quantize_two(x + v / 2 * step, y + v / 2 * step, &seen, v, false, &c, &d, job);
         }
         if (job->masked) v8_store(mask + i, v8_equal4(seen.free, seen.limited));
@@ -214,7 +206,7 @@ static PQK_INLINE void fake_quantize_rows(const struct pqk_tile *t, size_t first
 
     for (size_t r = 0; r < rows; ++r) {
         const size_t param = t->param_row ? r : 0;
-        const struct fake_quantize_consts c = fake_quantize_outside(affine_of_row(job->p, param), job);
+        const struct fake_quantize_consts c = fake_quantize_consts_of(affine_of_row(job->p, param), job);
         const char *x = fake_quantize_row(t, 0, first + r);
         char *y = fake_quantize_row(t, 1, first + r), *mask = job->masked ? fake_quantize_row(t, 2, first + r) : NULL;
         for (size_t i = 0, m; i < t->n; i += m) {
@@ -305,8 +297,7 @@ static PQK_INLINE void fake_quantize_band(const struct pqk_tile *t, const struct
     struct affine_prepared p;
     const bool inside = a->quotient == PQK_FUSED || a->quotient == PQK_MULTIPLY_ADD;
     const struct fake_quantize_job fast = {type, masked, AFFINE_EVEN, false, a, &p};
-    const struct fake_quantize_job product = {type, masked, AFFINE_ADDED, false, a, &p}; /* of -0: x times r alone */
-    const bool multiply = type == PQK_F32 && a->quotient == PQK_MULTIPLY;
+    const struct fake_quantize_job product = {type, masked, AFFINE_PRODUCT, false, a, &p};
     const bool by_column = t->param_col != 0, one = !by_column && t->param_row == 0;
     const size_t total = by_column ? t->n : t->rows;
     const size_t step = one ? total : by_column ? AFFINE_COLUMNS : AFFINE_ROWS;
@@ -319,9 +310,11 @@ static PQK_INLINE void fake_quantize_band(const struct pqk_tile *t, const struct
         const bool odd = a->inverse && !fake_quantize_finite(t, i, count, a); /* else the way tells */
         if (VL == 1 || general.way != AFFINE_EVEN || inside || odd)
             fake_quantize_general(t, i, count, &general);
+        else if (by_column && a->quotient == PQK_MULTIPLY)
+            fake_quantize_columns(t, i, count, &product);
         else if (by_column)
             fake_quantize_columns(t, i, count, &fast);
-        else if (multiply)
+        else if (a->quotient == PQK_MULTIPLY)
             fake_quantize_rows(t, i, count, &product);
         else
             fake_quantize_rows(t, i, count, &fast);
