@@ -5,7 +5,8 @@
  *
  *   parameters by row      a row is a run of blocks with constants in registers; rows of exactly 2 VL elements
  *                          (blocks of 32 on AVX-512) are done two at a time
- *   parameters by column   a block of columns down 16 rows, its constants in registers (AVX2 reads them from memory)
+ *   parameters by column   one block of columns, or two, down 16 rows, with constants in registers (AVX2 reads them
+ *                          from memory)
  *
  * These are compiled for the ways of affine_tpl.h that a type meets often.  What is left over -- the end of a run, the
  * general way, rarer conventions into rarer types -- goes to one function per kernel that asks at run time which way it
