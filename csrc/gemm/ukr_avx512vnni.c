@@ -11,7 +11,7 @@
  *
  * 24 VPDPBUSD for 2 loads and 12 broadcasts a step: bound by the multiplier, one 512-bit VPDPBUSD a cycle on Zen 4, two
  * on Zen 5 and on Intel's server cores.  From mr = 4 down the tile is bound by the bytes of B, 128 a step.  Two or
- * four accumulators a lane hide the latency of VPDPBUSD (4 to 5 cycles) there, and B is asked for in advance.
+ * four accumulators a lane hide the latency of VPDPBUSD (4 to 5 cycles) there.
  */
 #include <immintrin.h>
 #include <string.h>
