@@ -19,6 +19,7 @@ ROW_MODULES = (
     "pyquantk.bench.affine",
     "pyquantk.bench.requantization",
     "pyquantk.bench.casts",
+    "pyquantk.bench.dynamic",
     "pyquantk.bench.statistics",
     "pyquantk.bench.gemm",
     "pyquantk.bench.float_product",

@@ -21,8 +21,11 @@ __all__ = [
     "int_mm",
     "linear",
     "quantize",
+    "quantize_blocks",
+    "quantize_mx",
     "scaled_mm",
     "set_threads",
+    "tensor_of",
 ]
 
 NAME, SHORT = "torch", "torch"
@@ -32,6 +35,47 @@ def set_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+def tensor_of(array: Any) -> Any:
+    """A tensor of the same memory, of types that NumPy does not know too."""
+    import torch
+
+    if array.dtype.kind == "f":
+        return torch.from_numpy(array)
+    return torch.from_numpy(array.view(f"i{array.itemsize}")).view(getattr(torch, array.dtype.name))
+
+
+def quantize_blocks(case: Any, threads: int) -> Sequence[Call]:
+    """What one writes: PyTorch has no such function for CPUs."""
+    import torch
+
+    x = tensor_of(case.x)
+    rows, columns = (min(b, n) for b, n in zip(case.block, x.shape, strict=True))
+    blocks = x.view(x.shape[0] // rows, rows, x.shape[1] // columns, columns)
+
+    def call() -> Any:
+        scale = blocks.abs().amax((1, 3), keepdim=True).float() / 448.0
+        return (blocks / scale).to(torch.float8_e4m3fn), scale
+
+    return [call]
+
+
+def quantize_mx(case: Any, threads: int) -> Sequence[Call]:
+    """torchao's functions, which run on PyTorch's threads and allocate what they return."""
+    import torch
+
+    x = tensor_of(case.x)
+    if case.format == "nvfp4":
+        from torchao.prototype.mx_formats.nvfp4_tensor import nvfp4_quantize
+
+        one = torch.tensor(1.0)
+        return [lambda: nvfp4_quantize(x, 16, one)]
+    from torchao.prototype.mx_formats import config, mx_tensor
+
+    element = torch.float8_e4m3fn if case.format == "mxfp8_e4m3" else torch.float4_e2m1fn_x2
+    how = config.ScaleCalculationMode("floor")
+    return [lambda: mx_tensor.to_mx(x, element, 32, how)]
 
 
 def _tensor(array: Any) -> Any:

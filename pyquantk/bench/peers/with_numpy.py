@@ -9,7 +9,7 @@ import numpy as np
 
 from ..row import Call, Unsupported
 
-__all__ = ["NAME", "SHORT", "dequantize", "min_and_max", "quantize", "set_threads"]
+__all__ = ["NAME", "SHORT", "dequantize", "min_and_max", "quantize", "quantize_blocks", "set_threads"]
 
 NAME, SHORT = "numpy", "numpy"
 
@@ -31,6 +31,22 @@ def quantize(case: Any, threads: int) -> Sequence[Call]:
             np.add(work, zero_point, out=work)
         np.clip(work, limits.min, limits.max, out=work)
         np.copyto(out, work, casting="unsafe")
+
+    return [call]
+
+
+def quantize_blocks(case: Any, threads: int) -> Sequence[Call]:
+    """In float32, then ml_dtypes' cast."""
+    if threads > 1:
+        raise Unsupported("NumPy's loops have no threads")
+    x, out = case.x, np.zeros_like(case.out)
+    rows, columns = (min(b, n) for b, n in zip(case.block, x.shape, strict=True))
+    shape = (x.shape[0] // rows, rows, x.shape[1] // columns, columns)
+
+    def call() -> None:
+        blocks = x.astype(np.float32, copy=False).reshape(shape)
+        scale = np.abs(blocks).max((1, 3), keepdims=True) / np.float32(448)
+        np.copyto(out.reshape(shape), blocks / scale, casting="unsafe")
 
     return [call]
 
