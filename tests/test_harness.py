@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "tests" / "c" / "build.py"
 COMPILER = os.environ.get("CC", "cc").split()[0]
-QUICK = ("test_division", "test_corrected_quotient", "test_gemm_float")  # take --quick
+QUICK = ("test_division", "test_two_term_quotient", "test_gemm_float")  # take --quick
 
 pytestmark = [
     pytest.mark.skipif(
@@ -86,7 +86,7 @@ def test_an_unknown_layer_is_an_error(harness: Path) -> None:
     [
         "test_select",
         "test_division",
-        "test_corrected_quotient",
+        "test_two_term_quotient",
         "test_epilogue",
         "test_activations",
         "test_linear",

@@ -2,4 +2,5 @@
 #define PQK_ISA avx512
 #include "simd/vec_avx512.h"
 #include "convert/lanes_avx512.h"
+#include "dynamic/reduce_avx512.h"
 #include "dynamic/dynamic_tpl.h"

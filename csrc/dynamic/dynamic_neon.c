@@ -2,4 +2,5 @@
 #define PQK_ISA neon
 #include "simd/vec_neon.h"
 #include "convert/lanes_neon.h"
+#include "dynamic/reduce_neon.h"
 #include "dynamic/dynamic_tpl.h"

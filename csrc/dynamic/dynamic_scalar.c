@@ -2,4 +2,5 @@
 #define PQK_ISA scalar
 #include "simd/vec_scalar.h"
 #include "convert/lanes_scalar.h"
+#include "dynamic/reduce_scalar.h"
 #include "dynamic/dynamic_tpl.h"

@@ -6,10 +6,11 @@
  *   magnitudes   maxima of the bits without their sign, as integers: one number tells of NaN and infinity too
  *   codes        of a group whose rows lie one after the other in one run, with a scale for each vector; else by row
  *
- * The quotient is x * (1 / d), exact where d is a power of two; otherwise y = x * r with r = fl(1 / d) is corrected
- * by its remainder, y - fma(y, d, -x) * r.  For d within 2^+-80 and y below 2^100 that is rounded as the quotient is,
- * on every side of each halfway point of a narrow type and of int8: all significands of d were tried with the numbers
- * next to each (tests/c/test_corrected_quotient.c).  The order of signs keeps those of zeros.
+ * The quotient is x * (1 / d), exact where d is a power of two.  Otherwise 1 / d is h + l, h the float next to it
+ * towards zero, and fma(x, h, x * l) takes the place of x / d: for d within 2^+-80 and results below 2^100 it lies on
+ * the same side of each halfway point of a narrow type and of int8, but for d within 5 units of a multiple of 2^-6 of
+ * its power of two.  All significands of d were tried with the numbers next to each (tests/c/test_two_term_quotient.c).
+ * That h and l have one sign keeps the sign of zeros.  Rows with another d are divided.
  */
 #include "convert/pack.h"
 #include "dynamic/dynamic.h"
@@ -21,8 +22,13 @@ enum { DYNAMIC_GROUP = 2048, DYNAMIC_ROWS = 128, DYNAMIC_BLOCK = 4 * VL };
 
 enum dynamic_kind { TO_FLOAT, TO_FNUZ, TO_S8 };
 
-/* n elements, divided by d with r its reciprocal: vector v of block b by d[b * step + v]. */
-typedef void dynamic_run_fn(const char *x, char *q, size_t n, const float *d, const float *r, size_t step,
+/* Reciprocals of the divisors of a group's rows; three more follow, which are multiplied with nothing. */
+struct reciprocals {
+    float high[DYNAMIC_ROWS + 3], low[DYNAMIC_ROWS + 3];
+};
+
+/* Rows of n elements, one after the other, by at->high[r] + at->low[r], r from `first`. */
+typedef void dynamic_run_fn(const char *x, char *q, size_t rows, size_t n, const struct reciprocals *by, size_t first,
                             const struct narrow_lanes *lanes);
 
 /* ---- magnitudes */
@@ -65,51 +71,120 @@ static PQK_NOINLINE float careful_absmax(const char *x, size_t n, bool *nan, pqk
     return most;
 }
 
+/* VL rows of n = vectors * VL elements. */
+static PQK_INLINE vs32 absmax_of_short(const char *x, ptrdiff_t stride, int vectors, pqk_type type)
+{
+    vs32 m[VL];
+    unrolled_for (int r = 0; r < VL; ++r) {
+        const char *row = x + r * stride;
+        m[r] = magnitude_of(load_float(row, type));
+        unrolled_for (int v = 1; v < vectors; ++v)
+            m[r] = vs32_max(m[r], magnitude_of(load_float(row + v * VL * float_size(type), type)));
+    }
+    return max_of_rows(m);
+}
+
+/* All whole groups of VL rows; returns how many rows that is. */
+static PQK_INLINE size_t short_rows(const struct pqk_tile *t, float *absmax, vs32 *all, int vectors, pqk_type type)
+{
+    size_t r = 0;
+    for (; r + VL <= t->rows; r += VL) {
+        const char *x = t->data[0] + (ptrdiff_t)r * t->row_stride[0];
+        const vs32 m = absmax_of_short(x, t->row_stride[0], vectors, type);
+        *all = vs32_max(*all, m);
+        vf32_store_f32(absmax + r, vf32_from_bits(m));
+    }
+    return r;
+}
+
 /* True where all numbers are finite. */
 static PQK_INLINE bool find_absmax(const struct pqk_tile *t, float *absmax, bool *nan, pqk_type type)
 {
     const vs32 finite = vs32_set1(0x7f7fffff);
     vs32 all = vs32_set1(0);
-    for (size_t r = 0; r < t->rows; ++r) {
-        absmax[r] = row_absmax(t->data[0] + (ptrdiff_t)r * t->row_stride[0], t->n, &all, type);
-        nan[r] = false;
-    }
+    size_t r = t->n == VL       ? short_rows(t, absmax, &all, 1, type)
+               : t->n == 2 * VL ? short_rows(t, absmax, &all, 2, type)
+               : t->n == 4 * VL ? short_rows(t, absmax, &all, 4, type)
+                                : 0;
+    for (; r < t->rows; ++r) absmax[r] = row_absmax(t->data[0] + (ptrdiff_t)r * t->row_stride[0], t->n, &all, type);
     if (!vs32_any(vs32_sub(vs32_max(all, finite), finite))) return true;
-    for (size_t r = 0; r < t->rows; ++r)
+    for (r = 0; r < t->rows; ++r)
         absmax[r] = careful_absmax(t->data[0] + (ptrdiff_t)r * t->row_stride[0], t->n, nan + r, type);
     return false;
 }
 
 /* ---- codes */
 
-static PQK_INLINE v8 codes_of(const char *x, int m, const float *d, const float *r, const struct narrow_lanes *lanes,
-                              pqk_type type, enum dynamic_kind kind, bool exact)
+static PQK_INLINE v8 codes_of(const vf32 x[4], const vf32 high[4], const vf32 low[4], const struct narrow_lanes *lanes,
+                              enum dynamic_kind kind, bool exact)
 {
-    vf32 in[4], y[4];
+    vf32 y[4];
     vs32 q[4];
-    load_float_block(in, x, m, type);
-    unrolled_for (int v = 0; v < 4; ++v) {
-        const vf32 inverse = vf32_set1(r[v]);
-        y[v] = vf32_mul(in[v], inverse);
-        if (exact) continue;
-        const vf32 excess = vf32_fma(y[v], vf32_set1(d[v]), vf32_sub(vf32_set1(0.0f), in[v]));
-        y[v] = vf32_fnma(excess, inverse, y[v]);
-    }
+    unrolled_for (int v = 0; v < 4; ++v)
+        y[v] = exact ? vf32_mul(x[v], high[v]) : vf32_fma(x[v], high[v], vf32_mul(x[v], low[v]));
     if (kind != TO_S8) return narrow_block(y, lanes, kind == TO_FNUZ);
     unrolled_for (int v = 0; v < 4; ++v) q[v] = vs32_round(vf32_guard(y[v], vf32_set1(-128.0f), vf32_set1(127.0f)));
     return vs8_pack2(vs16_pack2(q[0], q[1]), vs16_pack2(q[2], q[3]));
 }
 
-static PQK_INLINE void codes_run(const char *x, char *q, size_t n, const float *d, const float *r, size_t step,
-                                 const struct narrow_lanes *lanes, pqk_type type, enum dynamic_kind kind, bool exact)
+/* One row at a time. */
+static PQK_INLINE void codes_of_rows(const char *x, char *q, size_t rows, size_t n, const struct reciprocals *by,
+                                     size_t first, const struct narrow_lanes *lanes, pqk_type type,
+                                     enum dynamic_kind kind, bool exact)
+{
+    vf32 in[4];
+    for (size_t r = first; r < first + rows; ++r) {
+        const vf32 h = vf32_set1(by->high[r]), l = vf32_set1(by->low[r]);
+        const vf32 high[4] = {h, h, h, h}, low[4] = {l, l, l, l};
+        size_t left = n;
+        for (; left >= DYNAMIC_BLOCK; left -= DYNAMIC_BLOCK, q += DYNAMIC_BLOCK) {
+            load_float_block(in, x, DYNAMIC_BLOCK, type);
+            v8_store(q, codes_of(in, high, low, lanes, kind, exact));
+            x += DYNAMIC_BLOCK * float_size(type);
+        }
+        if (!left) continue;
+        load_float_block(in, x, (int)left, type);
+        v8_store_part(q, (int)left, codes_of(in, high, low, lanes, kind, exact));
+        x += left * (size_t)float_size(type);
+        q += left;
+    }
+}
+
+/* Rows of one vector or of two, so that a block has four rows or two. */
+static PQK_INLINE void codes_of_short(const char *x, char *q, size_t rows, int vectors, const struct reciprocals *by,
+                                      size_t first, const struct narrow_lanes *lanes, pqk_type type,
+                                      enum dynamic_kind kind, bool exact)
+{
+    const int each = 4 / vectors;
+    vf32 in[4], high[4], low[4];
+    for (size_t r = first, end = first + rows; r < end; r += (size_t)each) {
+        const int m = end - r < (size_t)each ? (int)(end - r) * vectors * VL : DYNAMIC_BLOCK;
+        unrolled_for (int v = 0; v < 4; ++v) {
+            high[v] = vf32_set1(by->high[r + (size_t)(v / vectors)]);
+            low[v] = vf32_set1(by->low[r + (size_t)(v / vectors)]);
+        }
+        load_float_block(in, x, m, type);
+        const v8 codes = codes_of(in, high, low, lanes, kind, exact);
+        if (m == DYNAMIC_BLOCK)
+            v8_store(q, codes);
+        else
+            v8_store_part(q, m, codes);
+        x += m * float_size(type);
+        q += m;
+    }
+}
+
+static PQK_INLINE void codes_run(const char *x, char *q, size_t rows, size_t n, const struct reciprocals *by,
+                                 size_t first, const struct narrow_lanes *lanes, pqk_type type, enum dynamic_kind kind,
+                                 bool exact)
 {
     const struct narrow_lanes here = *lanes; /* constants in registers: nothing that is stored may change them */
-    for (; n >= DYNAMIC_BLOCK; n -= DYNAMIC_BLOCK, d += step, r += step) {
-        v8_store(q, codes_of(x, DYNAMIC_BLOCK, d, r, &here, type, kind, exact));
-        x += DYNAMIC_BLOCK * float_size(type);
-        q += DYNAMIC_BLOCK;
-    }
-    if (n) v8_store_part(q, (int)n, codes_of(x, (int)n, d, r, &here, type, kind, exact));
+    if (n == VL)
+        codes_of_short(x, q, rows, 1, by, first, &here, type, kind, exact);
+    else if (n == 2 * VL)
+        codes_of_short(x, q, rows, 2, by, first, &here, type, kind, exact);
+    else
+        codes_of_rows(x, q, rows, n, by, first, &here, type, kind, exact);
 }
 
 /* ---- groups */
@@ -122,69 +197,71 @@ struct dynamic_context {
     struct narrow_lanes lanes;
 };
 
-/* Reciprocals; false where a product is not enough. */
-static PQK_INLINE bool invert(size_t n, const float *absmax, const float *d, float *r, bool exact)
+/* False where a product is not enough: the conditions are those of the head of this file. */
+static PQK_INLINE bool invert(size_t n, const float *absmax, const float *d, struct reciprocals *by, bool exact)
 {
+    enum { PERIOD = 1 << 17, NEAR = 8 }; /* of significands that may go wrong, and more than they are off */
     int good = 1;
     for (size_t i = 0; i < n; ++i) {
-        r[i] = 1.0f / d[i];
-        good &= (r[i] <= FLT_MAX) & (absmax[i] * r[i] <= 0x1p100f); /* false for a NaN */
-        if (!exact) good &= (d[i] >= 0x1p-80f) & (d[i] <= 0x1p80f);
+        const float nearest = 1.0f / d[i];
+        const bool above = fmaf(-nearest, d[i], 1.0f) < 0.0f;
+        const float high = exact ? nearest : pqk_f32_from_bits(pqk_f32_bits(nearest) - above);
+        by->high[i] = high;
+        by->low[i] = exact ? 0.0f : fabsf(fmaf(-high, d[i], 1.0f)) * high;
+        good &= (nearest <= FLT_MAX) & (absmax[i] * nearest <= 0x1p100f); /* false for a NaN */
+        if (exact) continue;
+        const uint32_t place = (pqk_f32_bits(d[i]) + NEAR) % PERIOD;
+        good &= (d[i] >= 0x1p-80f) & (d[i] <= 0x1p80f) & ((place > 2 * NEAR) | (place == NEAR));
     }
+    for (size_t i = n; i < n + 3; ++i) by->high[i] = by->low[i] = 0.0f;
     return good != 0;
 }
 
-/* n codes from x to `home`, by way of a buffer where they are packed or go around the caches. */
-static PQK_INLINE void emit(const struct dynamic_context *k, bool stream, const char *x, char *home, size_t n,
-                            const float *d, const float *r, size_t step)
+/* Rows of n elements from x to `home`, by way of a buffer where they are packed or go around the caches. */
+static PQK_INLINE void emit(const struct dynamic_context *k, bool stream, const char *x, char *home, size_t rows,
+                            size_t n, const struct reciprocals *by, size_t first)
 {
     PQK_ALIGNED(64) char codes[DYNAMIC_GROUP];
     PQK_ALIGNED(64) char packed[DYNAMIC_GROUP];
     const int bits = k->how->bits;
-    k->run(x, k->pack || stream ? codes : home, n, d, r, step, &k->lanes);
-    if (k->pack) pack_codes(stream ? packed : home, (const uint8_t *)codes, n, bits);
-    if (stream) pqk_stream_copy(home, k->pack ? packed : codes, (n * (size_t)bits + 7) / 8);
+    k->run(x, k->pack || stream ? codes : home, rows, n, by, first, &k->lanes);
+    if (k->pack) pack_codes(stream ? packed : home, (const uint8_t *)codes, rows * n, bits);
+    if (stream) pqk_stream_copy(home, k->pack ? packed : codes, (rows * n * (size_t)bits + 7) / 8);
 }
 
-static PQK_INLINE void rows_by_row(const struct pqk_tile *t, const struct dynamic_context *k, const float *d,
-                                   const float *inverse, bool stream)
+static PQK_INLINE void rows_by_row(const struct pqk_tile *t, const struct dynamic_context *k,
+                                   const struct reciprocals *by, bool stream)
 {
     for (size_t r = 0; r < t->rows; ++r) {
         const char *x = t->data[0] + (ptrdiff_t)r * t->row_stride[0];
         char *q = t->data[1] + (ptrdiff_t)r * t->row_stride[1];
-        const float ds[4] = {d[r], d[r], d[r], d[r]}, rs[4] = {inverse[r], inverse[r], inverse[r], inverse[r]};
         for (size_t i = 0; i < t->n; i += DYNAMIC_GROUP) {
             const size_t n = t->n - i < DYNAMIC_GROUP ? t->n - i : DYNAMIC_GROUP;
-            emit(k, stream, x + i * (size_t)k->size, q + i * (size_t)k->how->bits / 8, n, ds, rs, 0);
+            emit(k, stream, x + i * (size_t)k->size, q + i * (size_t)k->how->bits / 8, 1, n, by, r);
         }
     }
-}
-
-static PQK_INLINE void rows_as_one_run(const struct pqk_tile *t, const struct dynamic_context *k, const float *d,
-                                       const float *inverse, bool stream)
-{
-    float ds[DYNAMIC_GROUP / VL + 3], rs[DYNAMIC_GROUP / VL + 3];
-    const size_t each = t->n / VL;
-    float *to_d = ds, *to_r = rs;
-    for (size_t r = 0; r < t->rows; ++r)
-        for (size_t v = 0; v < each; ++v) *to_d++ = d[r], *to_r++ = inverse[r];
-    for (int v = 0; v < 3; ++v) *to_d++ = *to_r++ = 1.0f; /* of the last block, past its elements */
-    emit(k, stream, t->data[0], t->data[1], t->rows * t->n, ds, rs, 4);
 }
 
 static PQK_INLINE void dynamic_group(const struct pqk_tile *t, const struct dynamic_context *k, bool stream,
                                      pqk_type type)
 {
-    float absmax[DYNAMIC_ROWS], divisor[DYNAMIC_ROWS], inverse[DYNAMIC_ROWS], scale[DYNAMIC_ROWS];
+    float absmax[DYNAMIC_ROWS], divisor[DYNAMIC_ROWS], scale[DYNAMIC_ROWS];
+    struct reciprocals by;
     bool nan[DYNAMIC_ROWS];
     const size_t size = pqk_scale_size(k->how->rule.mode), bits = (size_t)k->how->bits;
     const bool finite = find_absmax(t, absmax, nan, type);
 
-    apply_scale_rule(&k->how->rule, t->rows, absmax, nan, scale, divisor);
-    for (size_t r = 0; r < t->rows; ++r)
-        memcpy(k->how->scale + (t->param + (ptrdiff_t)r * t->param_row) * (ptrdiff_t)size, (char *)scale + r * size,
-               size);
-    if (!invert(t->rows, absmax, divisor, inverse, k->exact) || !finite) {
+    if (finite)
+        apply_scale_rule(&k->how->rule, t->rows, absmax, NULL, scale, divisor);
+    else
+        pqk_scale_rule_apply(&k->how->rule, t->rows, absmax, nan, scale, divisor);
+    char *to = k->how->scale + t->param * (ptrdiff_t)size;
+    if (t->param_row == 1)
+        memcpy(to, scale, t->rows * size);
+    else
+        for (size_t r = 0; r < t->rows; ++r)
+            memcpy(to + (ptrdiff_t)(r * size) * t->param_row, (char *)scale + r * size, size);
+    if (!invert(t->rows, absmax, divisor, &by, k->exact) || !finite) {
         struct pqk_tile rows = *t;
         rows.param = 0;
         rows.param_row = 1;
@@ -193,11 +270,11 @@ static PQK_INLINE void dynamic_group(const struct pqk_tile *t, const struct dyna
         return;
     }
     const bool one_run = t->row_stride[0] == (ptrdiff_t)(t->n * (size_t)k->size) && t->n * bits % 8 == 0 &&
-                         t->row_stride[1] == (ptrdiff_t)(t->n * bits / 8) && t->n % VL == 0;
+                         t->row_stride[1] == (ptrdiff_t)(t->n * bits / 8);
     if (one_run && t->n <= DYNAMIC_GROUP)
-        rows_as_one_run(t, k, divisor, inverse, stream);
+        emit(k, stream, t->data[0], t->data[1], t->rows, t->n, &by, 0);
     else
-        rows_by_row(t, k, divisor, inverse, stream);
+        rows_by_row(t, k, &by, stream);
 }
 
 static PQK_INLINE void dynamic_tile(const struct pqk_tile *t, const struct pqk_dynamic_rows *how,
@@ -222,11 +299,11 @@ static PQK_INLINE void dynamic_tile(const struct pqk_tile *t, const struct pqk_d
     if (stream) pqk_stream_end();
 }
 
-#define DYNAMIC_RUN(name, type, kind, exact)                                                                     \
-    static PQK_NOINLINE void name(const char *x, char *q, size_t n, const float *d, const float *r, size_t step, \
-                                  const struct narrow_lanes *lanes)                                              \
-    {                                                                                                            \
-        codes_run(x, q, n, d, r, step, lanes, type, kind, exact);                                                \
+#define DYNAMIC_RUN(name, type, kind, exact)                                                                   \
+    static PQK_NOINLINE void name(const char *x, char *q, size_t rows, size_t n, const struct reciprocals *by, \
+                                  size_t first, const struct narrow_lanes *lanes)                              \
+    {                                                                                                          \
+        codes_run(x, q, rows, n, by, first, lanes, type, kind, exact);                                         \
     }
 #define DYNAMIC_RUNS(type, TYPE)                               \
     DYNAMIC_RUN(float_exact_##type, TYPE, TO_FLOAT, true)      \

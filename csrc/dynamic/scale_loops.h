@@ -5,7 +5,6 @@
 #include <math.h>
 #include <string.h>
 #include "dynamic/scale_rule.h"
-#include "formats/e8m0.h"
 #include "formats/fp8.h"
 
 enum { E8M0_NAN = 255 };
@@ -46,27 +45,37 @@ static PQK_INLINE int32_t exponent_code(const struct pqk_scale_rule *rule, pqk_s
     }
 }
 
+/* nan: NULL where no block has one. */
 static PQK_INLINE void by_exponent(const struct pqk_scale_rule *rule, pqk_scale_mode mode, size_t n,
                                    const float *absmax, const bool *nan, uint8_t *scale, float *divisor)
 {
     for (size_t i = 0; i < n; ++i) {
         const int32_t code = exponent_code(rule, mode, absmax[i]);
-        const uint32_t kept = nan[i] || code >= E8M0_NAN ? E8M0_NAN : code > 0 ? (uint32_t)code : 0;
+        const int32_t most = nan && nan[i] ? E8M0_NAN : code < E8M0_NAN ? code : E8M0_NAN;
+        const int32_t kept = most > 0 ? most : 0;
+        /* code 0 is 2^-127, a subnormal float; 255 gives the bits of infinity */
+        const float power = pqk_f32_from_bits(kept ? (uint32_t)kept << 23 : 0x00400000);
         scale[i] = (uint8_t)kept;
-        divisor[i] = kept == E8M0_NAN ? INFINITY : pqk_f32_from_bits(pqk_widen_float(kept, &pqk_e8m0fnu)) * rule->step;
+        divisor[i] = power * rule->step;
     }
 }
 
 static PQK_INLINE void by_two_levels(const struct pqk_scale_rule *rule, size_t n, const float *absmax, const bool *nan,
                                      uint8_t *scale, float *divisor)
 {
-    const float least = 1.0f / 64.0f; /* the least normal number of e4m3fn */
+    enum {
+        CUT = 20,
+        LOWEST = (127 - 7) << 3
+    }; /* of a float32's mantissa, e4m3fn keeps 3 bits; its exponent's bias is 7 */
+    const float least = 1.0f / 64.0f, most = 448.0f; /* normal numbers of e4m3fn, so that the exponent only moves */
     for (size_t i = 0; i < n; ++i) {
         const float wanted = absmax[i] / rule->max / rule->global_scale;
-        const float s = wanted > least ? wanted : least; /* also where global_scale makes a NaN */
-        const uint32_t code = pqk_round_float(pqk_f32_bits(s), &pqk_e4m3fn, PQK_NEAREST_EVEN, true, 0);
-        scale[i] = (uint8_t)(nan[i] ? pqk_e4m3fn.nan : code);
-        divisor[i] = nan[i] ? INFINITY : pqk_f32_from_bits(pqk_widen_float(code, &pqk_e4m3fn)) * rule->global_scale;
+        const float above = wanted > least ? wanted : least; /* also where global_scale makes a NaN */
+        const uint32_t bits = pqk_f32_bits(above < most ? above : most);
+        const uint32_t kept = (bits + 0x7ffff + (bits >> CUT & 1)) >> CUT; /* half to even */
+        const bool broken = nan && nan[i];
+        scale[i] = (uint8_t)(broken ? pqk_e4m3fn.nan : kept - LOWEST);
+        divisor[i] = broken ? INFINITY : pqk_f32_from_bits(kept << CUT) * rule->global_scale;
     }
 }
 

@@ -1,25 +1,27 @@
-/* test_corrected_quotient.c -- the claim at the head of csrc/dynamic/dynamic_tpl.h, on all divisors.
+/* test_two_term_quotient.c -- the claim at the head of csrc/dynamic/dynamic_tpl.h, on all divisors.
  *
- *     python tests/c/build.py -o build/quotient tests/c/test_corrected_quotient.c && build/quotient [--quick]
+ *     python tests/c/build.py -o build/quotient tests/c/test_two_term_quotient.c && build/quotient [--quick]
  *
- * The claim: y - fma(y, d, -x) * r with y = fl(x * r), r = fl(1 / d), lies on the same side of each halfway point of a
- * narrow type as fl(x / d), or like it on the point.  Halfway points are M 2^k, M odd and at most 255: six bits of a
- * significand for float types, eight for integers.  The corrected quotient is half a unit off and no more, so it can
- * only be wrong where x is next to M d; and a power of two changes nothing, as nothing leaves the normal numbers.
+ * The claim: with h = fl(1 / d), or the float before it if that is above 1 / d, and l = fl(fl(1 - h d) h), the value
+ * fma(x, h, x * l) lies on the same side of each halfway point of a narrow type as fl(x / d), or like it on the point,
+ * but for d within 5 units of a multiple of 2^17 of them.  Halfway points are M 2^k, M odd and at most 255: six bits of
+ * a significand for float types, eight for integers.  The value is half a unit off and hardly more, so it can only be
+ * wrong where x is next to M d; and a power of two changes nothing, as nothing that counts leaves the normal numbers.
  *
- *   significands  every d in [1, 2) (--quick: one in 127), every M, the seven x around M d; the plain product y goes
- *                 wrong on some of them, which is the proof that this program can fail
+ *   significands  every d in [1, 2) (--quick: one in 127, and all near multiples), every M, the seven x around M d;
+ *                 some d that are left out do go wrong, which is the proof that this program can fail
  *   magnitudes    d within 2^+-80, M 2^k within the numbers of e5m2 and int8, both signs, and x that are nearly zero
  *   kernels       such rows through pqk_quantize_dynamic on every layer, beside a division
  */
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include "include/pyquantk.h"
 
 enum { MOST = 255 };
-static uint64_t failures, tried, product_wrong;
+static uint64_t failures, tried, wrong_left_out;
 
 static float float_of(uint32_t bits)
 {
@@ -43,31 +45,44 @@ static uint64_t next_random(void)
     return z ^ z >> 31;
 }
 
-static float corrected(float x, float d, float r)
+struct terms {
+    float high, low;
+};
+static struct terms terms_of(float d)
 {
-    const float y = x * r;
-    return fmaf(-fmaf(y, d, 0.0f - x), r, y);
+    float high = 1.0f / d;
+    if (fmaf(-high, d, 1.0f) < 0) high = nextafterf(high, 0.0f);
+    return (struct terms){high, fabsf(fmaf(-high, d, 1.0f)) * high};
+}
+static bool left_out(float d)
+{
+    const uint32_t rest = bits_of(d) % 0x20000;
+    return (rest > 0 && rest <= 8) || rest >= 0x20000 - 8;
 }
 static int side(float q, float middle) { return (q > middle) - (q < middle); }
 
-static void try_one(float x, float d, float r, float middle)
+static void try_one(float x, float d, struct terms by, float middle)
 {
-    const float quotient = x / d, q = corrected(x, d, r);
+    const float quotient = x / d, y = fmaf(x, by.high, x * by.low);
     ++tried;
-    product_wrong += side(x * r, middle) != side(quotient, middle);
-    if (side(q, middle) == side(quotient, middle) && !signbit(q) == !signbit(quotient)) return;
-    if (++failures <= 10) printf("FAILED: %a / %a beside %a\n", (double)x, (double)d, (double)middle);
+    if (side(y, middle) == side(quotient, middle) && !signbit(y) == !signbit(quotient)) return;
+    if (left_out(d))
+        ++wrong_left_out;
+    else if (++failures <= 10)
+        printf("FAILED: %a / %a beside %a\n", (double)x, (double)d, (double)middle);
 }
 
 static void significands(uint32_t step)
 {
-    for (uint32_t s = 0; s < 1u << 23; s += step) {
-        const float d = float_of(0x3f800000 | s), r = 1.0f / d;
+    for (uint32_t s = 0; s < 1u << 23; ++s) {
+        const float d = float_of(0x3f800000 | s);
+        if (s % step && !left_out(d)) continue;
+        const struct terms by = terms_of(d);
         for (int m = 1; m <= MOST; m += 2)
-            for (int k = -3; k <= 3; ++k) try_one(neighbour(d * (float)m, k), d, r, (float)m);
+            for (int k = -3; k <= 3; ++k) try_one(neighbour(d * (float)m, k), d, by, (float)m);
     }
-    printf("significands %" PRIu64 " quotients, of which the product gets %" PRIu64 " wrong\n", tried, product_wrong);
-    if (!product_wrong) ++failures, puts("FAILED: the product is never wrong, so this test could not fail");
+    printf("significands %" PRIu64 " quotients; of divisors left out, %" PRIu64 " are wrong\n", tried, wrong_left_out);
+    if (!wrong_left_out) ++failures, puts("FAILED: nothing was ever wrong, so this test could not fail");
 }
 
 static float random_divisor(void)
@@ -79,11 +94,12 @@ static void magnitudes(uint64_t count)
 {
     const uint64_t before = tried;
     for (uint64_t i = 0; i < count; ++i) {
-        const float sign = i % 2 ? 1.0f : -1.0f, d = random_divisor(), r = 1.0f / d;
+        const float sign = i % 2 ? 1.0f : -1.0f, d = random_divisor();
+        const struct terms by = terms_of(d);
         const float middle = ldexpf(sign * (float)(1 + 2 * (next_random() % 128)), (int)(next_random() % 28) - 18);
-        for (int k = -3; k <= 3; ++k) try_one(neighbour(middle * d, k), d, r, middle);
-        try_one(sign * float_of((uint32_t)(next_random() % 64)), d, r, sign * 0x1p-18f);
-        try_one(sign * float_of((uint32_t)(next_random() % 0x02000000)), d, r, sign * 0x1p-18f);
+        for (int k = -3; k <= 3; ++k) try_one(neighbour(middle * d, k), d, by, middle);
+        try_one(sign * float_of((uint32_t)(next_random() % 64)), d, by, sign * 0x1p-18f);
+        try_one(sign * float_of((uint32_t)(next_random() % 0x02000000)), d, by, sign * 0x1p-18f);
     }
     printf("magnitudes   %" PRIu64 " quotients\n", tried - before);
 }
