@@ -16,3 +16,4 @@ def unless_emulated(reason: str) -> pytest.MarkDecorator:
 
 
 fork_after_threads = unless_emulated("aborts when the child of a threaded process starts a thread")
+slow_when_emulated = pytest.mark.skipif(EMULATED, reason="takes minutes under emulation")

@@ -9,6 +9,7 @@ import numpy as np
 import oracle
 import pytest
 import strategies as some
+from emulation import slow_when_emulated
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -348,6 +349,7 @@ class TestSizes:
         assert qk.quantize(x, 0.5).shape == qk.fake_quantize(x, 0.5).shape == shape
         assert qk.observe(x).min == np.inf
 
+    @slow_when_emulated
     def test_more_than_2_to_the_31_elements(self):
         """Read only, through a zero stride: the counts say that every element was seen."""
         n = 2**31 + 5

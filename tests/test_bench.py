@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+from emulation import EMULATED
 
 import pyquantk as qk
 from pyquantk import _native, bench, cli
@@ -97,7 +98,7 @@ def test_shapes_of_networks():
 class TestRows:
     @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
     def test_ours_writes_where_the_bound_writes(self, row):
-        case = row.make(2048)
+        case = row.make(256 if EMULATED else 2048)
         case.out.fill(0)
         row.ours(case)()
         if not row.name.startswith("min"):
@@ -108,7 +109,7 @@ class TestRows:
 
     @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
     def test_is_measured_on_every_layer(self, row):
-        size = 200 if row.sizes else 1024
+        size = (64 if EMULATED else 200) if row.sizes else 1024
         result = session.measure(row, size, 1, LAYERS, {}, FAST)
         assert list(result.ours) == LAYERS
         assert set(result.bound) == (set(LAYERS) if row.bound else set())
