@@ -48,7 +48,7 @@ for glibc in 28 27 24 17; do platforms+=(--platform "manylinux_2_${glibc}_aarch6
 # Not onnxruntime, which crashes under emulation; the tests that want it say so and are skipped.
 "$venv/bin/pip" install -q --target "$site" --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none \
     "${platforms[@]}" --platform manylinux2014_aarch64 --only-binary :all: \
-    numpy ml_dtypes pytest hypothesis threadpoolctl tqdm onnx gguf
+    numpy ml_dtypes pytest pytest-xdist hypothesis threadpoolctl tqdm onnx gguf
 copy_tree "$arm/tree"
 _PYTHON_HOST_PLATFORM=linux-aarch64 CC=aarch64-linux-gnu-gcc LDSHARED="aarch64-linux-gnu-gcc -shared" \
     CFLAGS="-I$root_arm/usr/include/python3.11 -I$root_arm/usr/include -I$site/numpy/_core/include" \
@@ -71,5 +71,5 @@ done
 echo "-- pytest on max"
 # Peers are compared natively: some of them do not survive emulation. Of the harness, which has just been run and whose
 # tests want a compiler for the machine they are on, nothing more.
-"$run" -m pytest -q -p no:cacheprovider --ignore=tests/peers --ignore=tests/test_harness.py 2>&1 | tee "$arm/pytest.log"
+"$run" -m pytest -q -n "$(nproc)" -p no:cacheprovider --ignore=tests/peers --ignore=tests/test_harness.py 2>&1 | tee "$arm/pytest.log"
 summary_line arm64 "$arm/pytest.log"
