@@ -146,3 +146,16 @@ def test_what_is_not_finite(isa):
 def test_errors(error, message, arguments, keywords):
     with pytest.raises(error, match=message):
         qk.quantize_dynamic(*arguments, **keywords)
+
+
+@pytest.mark.parametrize("name", ["int8", "float8_e4m3fn"])
+@pytest.mark.parametrize("shape", [(2, 3), (40, 65), (3, 2, 33)])
+def test_a_last_block_of_one_element_and_repeated_rows(name, shape):
+    """Where the axis of the least stride is not that of the blocks."""
+    x = np.random.default_rng(4).normal(size=shape).astype(np.float32)
+    for rows in (x, np.broadcast_to(x[:1], shape)):
+        q, scale = qk.quantize_dynamic(rows, name, block_size=shape[-1] - 1)
+        for r in np.ndindex(shape[:-1]):
+            one, its = qk.quantize_dynamic(rows[r].copy(), name, block_size=shape[-1] - 1)
+            np.testing.assert_array_equal(scale[r], its)
+            np.testing.assert_array_equal(q[r].view(np.uint8), one.view(np.uint8))

@@ -142,7 +142,8 @@ static bool contiguous_along(const pqk_array *a, int axis)
 }
 
 /* Does each block lie along one axis, contiguous in x and q?  Such a block is a row of a tile: it is at most a chunk,
- * which the plan of tiles does not cut. */
+ * which the plan of tiles does not cut.  But the plan walks along the axis of the least stride, which is another one
+ * where x repeats its elements, or where the last block has but one. */
 static bool blocks_are_runs(const pqk_array *x, const pqk_array *q, const int64_t *block)
 {
     int axes = 0, along = -1;
@@ -150,7 +151,9 @@ static bool blocks_are_runs(const pqk_array *x, const pqk_array *q, const int64_
         const bool many = x->shape[d] > 1 && (!block || block[d] > 1);
         axes += many;
         if (many) along = d;
+        if (x->strides && x->shape[d] > 1 && x->strides[d] == 0) return false;
     }
+    if (axes == 1 && block && x->shape[along] > block[along] && x->shape[along] % block[along] == 1) return false;
     return axes == 1 && contiguous_along(x, along) && contiguous_along(q, along);
 }
 
