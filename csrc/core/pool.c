@@ -47,8 +47,9 @@ static struct {
 
     PQK_ALIGNED(64) pqk_atomic_u32 busy; /* 1: somebody owns the pool */
     pqk_atomic_u32 sleepers;
-    pqk_atomic_u32 refused; /* 1: the system gave no more threads, do not ask at every run */
-    uint32_t workers;       /* alive; the owner's */
+    pqk_atomic_u32 owner_cpu; /* where the last run was started, as pqk_this_cpu has it */
+    pqk_atomic_u32 refused;   /* 1: the system gave no more threads, do not ask at every run */
+    uint32_t workers;         /* alive; the owner's */
 
     pqk_mutex mutex;
     pqk_cond work, done;
@@ -102,10 +103,16 @@ static void leave_gate(void)
     pqk_cond_signal(&pool.done);
 }
 
+/* Before it sleeps a worker leaves the CPU of the thread that will wake it to that thread.  Otherwise the system often
+ * puts it there, behind its owner, as if no other CPU were idle: a virtual one that has slept for some milliseconds
+ * does not look so (measured: 130 of 200 wake-ups, and two threads as slow as one). */
 static void worker(void)
 {
+    pqk_cpus cpus;
+    pqk_cpus_init(&cpus);
     for (;;) {
         while (!spin_until(enter_gate)) {
+            pqk_avoid_cpu(&cpus, (int)pqk_load_u32(&pool.owner_cpu));
             pqk_mutex_lock(&pool.mutex);
             (void)pqk_fetch_add_u32(&pool.sleepers, 1);
             if (!(pqk_load_u32(&pool.gate) & SEATS)) pqk_cond_wait(&pool.work, &pool.mutex);
@@ -176,6 +183,7 @@ void pqk_pool_run(size_t count, pqk_task_fn *fn, void *context, int max_threads)
     pool.count = count;
     pool.fn = fn;
     pool.context = context;
+    pqk_store_u32(&pool.owner_cpu, (uint32_t)pqk_this_cpu());
     pqk_store_size(&pool.next, 0);
     pqk_store_u32(&pool.gate, seats);
     wake_workers(seats);

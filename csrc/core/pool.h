@@ -8,6 +8,8 @@
  *   busy        a run that finds the pool taken (another thread's run, or the run it is itself a
  *               task of) is done serially by its caller: never a queue, never a deadlock
  *   idle        workers look out for work for about 20 us, then sleep and cost nothing
+ *   placement   on Linux a worker that slept may run on every CPU it might before, but the one where the last run was
+ *               started; a mask that somebody else gives it stays
  *   fork        the child starts with an empty pool of its own; the parent notices nothing.
  *               A task must not fork and go on: the workers that hold its siblings are not there.
  *   no threads  if the system gives none, fewer work, down to the caller alone; never an error

@@ -135,6 +135,45 @@ static inline bool pqk_thread_start(pqk_thread_fn **fn)
 }
 #endif
 
+/* Where a thread runs, and where the calling thread may not: only Linux tells and takes this, of up to 1,024 CPUs. */
+enum { PQK_ANY_CPU = -1 };
+#if defined(__linux__)
+typedef struct pqk_cpus {
+    cpu_set_t allowed, chosen; /* by others; by us, when `avoided` is not PQK_ANY_CPU */
+    int avoided;
+} pqk_cpus;
+
+static inline int pqk_this_cpu(void) { return sched_getcpu(); } /* -1 where it is not known */
+
+static inline void pqk_cpus_init(pqk_cpus *c) { c->avoided = PQK_ANY_CPU; }
+
+/* Keeps the calling thread off one CPU, unless that is its only one.  A mask that somebody else has set since is what
+ * it starts from. */
+static inline void pqk_avoid_cpu(pqk_cpus *c, int cpu)
+{
+    cpu_set_t now;
+    if (cpu == c->avoided || cpu < 0 || cpu >= CPU_SETSIZE) return;
+    if (sched_getaffinity(0, sizeof now, &now)) return;
+    if (c->avoided == PQK_ANY_CPU || !CPU_EQUAL(&now, &c->chosen)) c->allowed = now;
+    c->avoided = cpu;
+    c->chosen = c->allowed;
+    CPU_CLR((size_t)cpu, &c->chosen);
+    if (!CPU_COUNT(&c->chosen)) c->chosen = c->allowed;
+    if (!CPU_EQUAL(&now, &c->chosen)) (void)sched_setaffinity(0, sizeof c->chosen, &c->chosen);
+}
+#else
+typedef struct pqk_cpus {
+    int avoided;
+} pqk_cpus;
+static inline int pqk_this_cpu(void) { return PQK_ANY_CPU; }
+static inline void pqk_cpus_init(pqk_cpus *c) { c->avoided = PQK_ANY_CPU; }
+static inline void pqk_avoid_cpu(pqk_cpus *c, int cpu)
+{
+    (void)c;
+    (void)cpu;
+}
+#endif
+
 /* Tells the core that this is a wait: leaves the other hyper-thread its resources. */
 static PQK_INLINE void pqk_cpu_relax(void)
 {

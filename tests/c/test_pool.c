@@ -11,6 +11,7 @@
 #include "pool_checks.h"
 #include "core/fpenv.h"
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -217,15 +218,79 @@ static void test_signals_and_idleness(void)
     check(SANITIZED || used < 0.002, "63 idle workers use no CPU time");
 }
 
+#if defined(__linux__)
+/* ---- where workers may run ---- */
+
+struct visit {
+    struct meeting meeting;
+    cpu_set_t found; /* of the worker */
+    const cpu_set_t *set;
+};
+
+static void look_at_cpus(void *context, size_t i)
+{
+    struct visit *v = context;
+    meet(&v->meeting, i);
+    if (is_caller) return;
+    sched_getaffinity(0, sizeof v->found, &v->found);
+    if (v->set) sched_setaffinity(0, sizeof *v->set, v->set);
+}
+
+/* Of the one worker, after it has slept while its owner was on `cpu`. */
+static cpu_set_t cpus_of_worker(int cpu, const cpu_set_t *set)
+{
+    struct visit v = {.meeting = {.expected = 2}, .set = set};
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    struct meeting before = {.expected = 2};
+    pqk_pool_run(2, meet, &before, 2);
+    sleep_ms(SANITIZED ? 200 : 50);
+    is_caller = 1;
+    pqk_pool_run(2, look_at_cpus, &v, 2);
+    is_caller = 0;
+    return v.found;
+}
+
+static void test_owners_cpu_is_left_to_it(void)
+{
+    cpu_set_t allowed, one;
+    int cpu[2], n = 0;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) || CPU_COUNT(&allowed) < 2) return;
+    for (int i = 0; n < 2; ++i)
+        if (CPU_ISSET((size_t)i, &allowed)) cpu[n++] = i;
+    struct meeting m = {.expected = 2}; /* the worker inherits the mask that its owner has now */
+    pqk_pool_run(2, meet, &m, 2);
+    for (int round = 0; round < 4; ++round) {
+        cpu_set_t rest = allowed, found = cpus_of_worker(cpu[round % 2], NULL);
+        CPU_CLR((size_t)cpu[round % 2], &rest);
+        check(CPU_EQUAL(&found, &rest), "a worker that slept may run on every CPU but its owner's");
+    }
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu[0], &one);
+    (void)cpus_of_worker(cpu[0], &one);
+    for (int round = 1; round < 4; ++round) {
+        cpu_set_t found = cpus_of_worker(cpu[round % 2], NULL);
+        check(CPU_EQUAL(&found, &one), "a mask that somebody else set is kept");
+    }
+    (void)cpus_of_worker(cpu[1], &allowed);
+    sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#endif
+
 int main(void)
 {
     static const struct test tests[] = {
-        {"number of threads",  test_number_of_threads    },
-        {"nested, concurrent", test_nested_and_concurrent},
-        {"stragglers",         test_stragglers           },
-        {"float environment",  test_float_environment    },
-        {"signals, idleness",  test_signals_and_idleness },
-        {"every index once",   test_every_index_once     },
+#if defined(__linux__)
+        {"where workers run",  test_owners_cpu_is_left_to_it}, /* first: while there is one worker */
+#endif
+        {"number of threads",  test_number_of_threads       },
+        {"nested, concurrent", test_nested_and_concurrent   },
+        {"stragglers",         test_stragglers              },
+        {"float environment",  test_float_environment       },
+        {"signals, idleness",  test_signals_and_idleness    },
+        {"every index once",   test_every_index_once        },
     };
     alarm(300); /* a hang becomes a failure */
     return run_tests(tests, sizeof tests / sizeof *tests);
