@@ -125,37 +125,41 @@ static void make_codes(struct rng *rng, struct pqk_panel_codes *codes, size_t ro
     if (!codes->format && rng_chance(rng, 50)) codes->zero_point = zero_point;
 }
 
-/* decode, or one row of A times what it would decode. */
+/* decode, or as many rows of A as a shape has times what it would decode. */
 static void run_decode(struct harness *h, uint64_t number, pqk_gemm_float_kernels *g, size_t rows)
 {
     struct rng rng = rng_make(h->options.seed, h->kernel, number);
-    const bool at_end = rng_chance(&rng, 70), first = rng_chance(&rng, 50), multiply = rng_chance(&rng, 50);
+    const bool at_end = rng_chance(&rng, 70), first = rng_chance(&rng, 50);
+    const struct pqk_gemm_float_shape *shape = g->shape + rng_below(&rng, PQK_GEMM_FLOAT_SHAPES);
+    const bool multiply = shape->decoded != NULL;
+    const int mr = multiply ? shape->mr : 0;
     PQK_ALIGNED(64) char lanes[PQK_FLOAT_LANES];
     struct pqk_panel_codes codes;
     make_codes(&rng, &codes, rows, at_end);
-    float *a = put(&a_memory, rows, at_end, false), *b = put(&b_memory, rows * PANEL, at_end, true);
-    float *c = put(&c_memory, PANEL, at_end, true);
-    fill(&rng, a, rows);
-    fill(&rng, c, PANEL);
-    for (int j = 0; j < PANEL; ++j) {
-        float sum = first ? 0.0f : c[j];
-        for (size_t p = 0; p < rows; ++p) sum = fmaf(a[p], meaning(&codes, p * PANEL + (size_t)j), sum);
-        expected[j] = sum;
+    float *a = put(&a_memory, rows * (size_t)mr, at_end, false), *b = put(&b_memory, rows * PANEL, at_end, true);
+    float *c = put(&c_memory, (size_t)mr * PANEL, at_end, true);
+    fill(&rng, a, rows * (size_t)mr);
+    fill(&rng, c, (size_t)mr * PANEL);
+    for (int i = 0; i < mr * PANEL; ++i) {
+        float sum = first ? 0.0f : c[i];
+        for (size_t p = 0; p < rows; ++p)
+            sum = fmaf(a[p * (size_t)mr + (size_t)i / PANEL], meaning(&codes, p * PANEL + (size_t)i % PANEL), sum);
+        expected[i] = sum;
     }
     machine_before_kernel();
     if (codes.format) g->begin(codes.format, lanes);
     if (multiply)
-        g->row(rows, &codes, lanes, a, c, first);
+        shape->decoded(rows, &codes, lanes, a, c, first);
     else
         g->decode(rows, &codes, lanes, b);
     const char *wrong = machine_after_kernel(rows);
     ++h->cases;
     h->elements += rows * PANEL;
-    if (wrong) fail(h, number, wrong, 1, rows, 0, 0);
-    for (size_t i = 0; i < (multiply ? PANEL : rows * PANEL); ++i) {
+    if (wrong) fail(h, number, wrong, mr, rows, 0, 0);
+    for (size_t i = 0; i < (multiply ? (size_t)mr * PANEL : rows * PANEL); ++i) {
         const float is = multiply ? c[i] : b[i], should = multiply ? expected[i] : meaning(&codes, i);
         if (same(is, should)) continue;
-        fail(h, number, multiply ? "a sum of a row" : "a decoded element", 1, rows, is, should);
+        fail(h, number, multiply ? "a sum of decoded elements" : "a decoded element", mr, rows, is, should);
         return;
     }
 }
