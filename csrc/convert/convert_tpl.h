@@ -103,6 +103,9 @@ static PQK_INLINE void narrow_run(const char *x, char *y, size_t n, const float 
     const struct convert_context here = *k; /* constants in registers: nothing that is stored may change them */
     const int step = CONVERT_BLOCK * float_size(type);
     for (; n >= CONVERT_BLOCK; n -= CONVERT_BLOCK, x += step, y += CONVERT_BLOCK) {
+#if defined(NARROW_HALVES)
+        if (type == PQK_BF16 && !scale && narrow_halves(y, x, &here.narrow, fnuz)) continue;
+#endif
         v8_store(y, narrow_some(x, CONVERT_BLOCK, scale, &here, type, fnuz));
         if (scale) scale += CONVERT_BLOCK * here.scale_step;
     }

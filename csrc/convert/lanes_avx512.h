@@ -1,34 +1,34 @@
 /* lanes_avx512.h -- lanes.h in 512 bits.  VRANGEPS limits magnitudes and keeps the sign, so that c, E and y carry it.
  *
  * From 32-bit to 16-bit lanes by VPERMT2W, which picks the low halves of two y and the high halves of two E in order.
- * A file that defines PQK_HAS_VBMI before gets VPERMI2B for the way to bytes, and tables for the way back.
+ * A file that defines PQK_HAS_VBMI before gets VPERMI2B for the way to bytes, and tables for both directions.
  */
 #include "convert/lanes.h"
 
 enum { MIN_MAGNITUDE = 2, MAX_MAGNITUDE = 3 }; /* of VRANGEPS, with the sign of its first operand */
 
-struct narrow_lanes {
+struct narrow_arithmetic {
     vf32 limit, least, factor;
     __m512i low, high, sign; /* words to pick; the sign bit of a code, in 16-bit lanes */
     __m128i exponent_shift, sign_shift;
 };
-static PQK_INLINE struct narrow_lanes narrow_lanes_of(const struct pqk_float_format *f, bool saturate)
+static PQK_INLINE struct narrow_arithmetic narrow_arithmetic_of(const struct pqk_float_format *f, bool saturate)
 {
     const struct narrow_numbers k = narrow_numbers_of(f, saturate);
     const __m512i low = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28, 26, 24,
                                          22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    return (struct narrow_lanes){.limit = _mm512_set1_ps(k.limit),
-                                 .least = _mm512_set1_ps(k.least),
-                                 .factor = _mm512_set1_ps(k.factor),
-                                 .low = low,
-                                 .high = _mm512_add_epi16(low, _mm512_set1_epi16(1)),
-                                 .sign = _mm512_set1_epi16((int16_t)(1 << pqk_sign_shift(f))),
-                                 .exponent_shift = _mm_cvtsi32_si128(k.exponent_shift),
-                                 .sign_shift = _mm_cvtsi32_si128(k.sign_from - pqk_sign_shift(f))};
+    return (struct narrow_arithmetic){.limit = _mm512_set1_ps(k.limit),
+                                      .least = _mm512_set1_ps(k.least),
+                                      .factor = _mm512_set1_ps(k.factor),
+                                      .low = low,
+                                      .high = _mm512_add_epi16(low, _mm512_set1_epi16(1)),
+                                      .sign = _mm512_set1_epi16((int16_t)(1 << pqk_sign_shift(f))),
+                                      .exponent_shift = _mm_cvtsi32_si128(k.exponent_shift),
+                                      .sign_shift = _mm_cvtsi32_si128(k.sign_from - pqk_sign_shift(f))};
 }
 
 /* 32 codes in 16-bit lanes, in order; above a code's bits there may be others. */
-static PQK_INLINE __m512i narrow_two(vf32 a, vf32 b, const struct narrow_lanes *k, bool fnuz)
+static PQK_INLINE __m512i narrow_two(vf32 a, vf32 b, const struct narrow_arithmetic *k, bool fnuz)
 {
     const __m512 exponent = _mm512_castsi512_ps(_mm512_set1_epi32((int32_t)0xff800000));
     const vf32 ca = _mm512_range_ps(a, k->limit, MIN_MAGNITUDE), cb = _mm512_range_ps(b, k->limit, MIN_MAGNITUDE);
@@ -46,20 +46,24 @@ static PQK_INLINE __m512i narrow_two(vf32 a, vf32 b, const struct narrow_lanes *
     return _mm512_or_si512(code, _mm512_maskz_mov_epi16(some, _mm512_and_si512(sign, k->sign)));
 }
 
+#if defined(PQK_HAS_VBMI)
+static PQK_INLINE __m512i even_bytes(void)
+{
+    return _mm512_set_epi8(126, 124, 122, 120, 118, 116, 114, 112, 110, 108, 106, 104, 102, 100, 98, 96, 94, 92, 90, 88,
+                           86, 84, 82, 80, 78, 76, 74, 72, 70, 68, 66, 64, 62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42,
+                           40, 38, 36, 34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+}
+#endif
 static PQK_INLINE v8 words_to_bytes(__m512i a, __m512i b)
 {
 #if defined(PQK_HAS_VBMI)
-    const __m512i even =
-        _mm512_set_epi8(126, 124, 122, 120, 118, 116, 114, 112, 110, 108, 106, 104, 102, 100, 98, 96, 94, 92, 90, 88,
-                        86, 84, 82, 80, 78, 76, 74, 72, 70, 68, 66, 64, 62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40,
-                        38, 36, 34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    return _mm512_permutex2var_epi8(a, even, b);
+    return _mm512_permutex2var_epi8(a, even_bytes(), b);
 #else
     return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(a)), _mm512_cvtepi16_epi8(b), 1);
 #endif
 }
 
-static PQK_INLINE v8 narrow_block(const vf32 x[4], const struct narrow_lanes *k, bool fnuz)
+static PQK_INLINE v8 narrow_by_arithmetic(const vf32 x[4], const struct narrow_arithmetic *k, bool fnuz)
 {
     return words_to_bytes(narrow_two(x[0], x[1], k, fnuz), narrow_two(x[2], x[3], k, fnuz));
 }
@@ -107,7 +111,19 @@ static PQK_INLINE void widen_by_arithmetic(vf32 y[4], v8 codes, const struct wid
 
 #if defined(PQK_HAS_VBMI)
 #include "convert/lanes_avx512vbmi.h"
+#include "convert/lanes_avx512vbmi_narrow.h"
 #else
+struct narrow_lanes {
+    struct narrow_arithmetic a;
+};
+static PQK_INLINE struct narrow_lanes narrow_lanes_of(const struct pqk_float_format *f, bool saturate)
+{
+    return (struct narrow_lanes){narrow_arithmetic_of(f, saturate)};
+}
+static PQK_INLINE v8 narrow_block(const vf32 x[4], const struct narrow_lanes *k, bool fnuz)
+{
+    return narrow_by_arithmetic(x, &k->a, fnuz);
+}
 struct widen_lanes {
     struct widen_arithmetic a;
 };
