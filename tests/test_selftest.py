@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from emulation import slow_when_emulated
 
 import pyquantk as qk
 from pyquantk import cli, selftest
@@ -84,6 +85,7 @@ def test_products_of_formulas_by_hand():
     assert scale.tolist() == [[2.0], [1.0]]
 
 
+@slow_when_emulated  # and the selftest is run there by itself
 def test_each_layer_of_this_cpu_is_exact(capsys):
     assert cli.main(["selftest"]) == 0
     lines = capsys.readouterr().out.splitlines()
