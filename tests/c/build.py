@@ -13,6 +13,7 @@ source, a header they include, or a flag has changed.
 import argparse
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -52,6 +53,11 @@ def compiler(args: argparse.Namespace) -> list[str]:
     return [sys.executable, "-m", "ziglang", "cc", "-target", args.target]
 
 
+def for_zig(flag: str) -> str:
+    """GCC's -march=armv8.2-a+dotprod as zig cc spells it, which takes CPUs and features here, not architectures."""
+    return re.sub(r"^-march=armv(\d)\.(\d)-a", r"-mcpu=generic+v\1_\2a", flag)
+
+
 def flags_of(source: Path, machine: str) -> list[str] | None:
     """The flags of a test's own file, whose suffix may name an ISA as in csrc/; None where this machine has no such."""
     isa = source.stem.rpartition("_")[2]
@@ -88,7 +94,7 @@ def main() -> int:
 
     def compile_one(item: tuple[Path, list[str]]) -> Path:
         path, flags = item
-        flags = [*flags, *extra]
+        flags = [*(map(for_zig, flags) if "ziglang" in command else flags), *extra]
         key = f"{zlib.crc32(' '.join([*command, *flags, str(path.parent)]).encode()):08x}"
         obj = ROOT / "build" / "c" / key / f"{path.stem}.o"
         if not build_rules.up_to_date(obj, path, CSRC):
