@@ -144,14 +144,11 @@ static PQK_INLINE void quantize_run(const char *x, char *q, size_t n, const stru
     const struct quantize_job unlimited = quantize_unlimited(*job);
     const size_t size = (size_t)float_size(job->type), bits = (size_t)kind_bits(job->kind);
     const size_t whole = n / (4 * VL) * (4 * VL);
-    const bool
-    try
-        = quantize_may_try(job) && job->type != PQK_F32; /* of which the ports of Zen 4 take either way */
+    const bool may_try =
+        quantize_may_try(job) && job->type != PQK_F32; /* of which the ports of Zen 4 take either way */
     for (size_t i = 0, m; i < whole; i += m, x += m * size, q += m * bits / 8) {
-        m =
-        try
-            &&whole - i > CHUNK ? CHUNK : whole - i;
-        if (try && !quantize_failed(quantize_blocks(x, q, m, k, &unlimited))) continue;
+        m = may_try && whole - i > CHUNK ? CHUNK : whole - i;
+        if (may_try && !quantize_failed(quantize_blocks(x, q, m, k, &unlimited))) continue;
         quantize_blocks(x, q, m, k, job);
     }
     if (whole < n) job->any(x, q, (int)(n - whole), at, job->c);
