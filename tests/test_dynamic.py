@@ -82,6 +82,8 @@ BLOCKS = [
     {"axis": 0, "block_size": 64},
     {"axis": 0, "block_size": 1},
     {"axis": (0, 1), "block_size": (128, 128)},
+    {"axis": (0, 1), "block_size": (16, 48)},
+    {"axis": (0, 1), "block_size": (300, 20)},
     {"axis": (0, 1), "block_size": (512, 512)},
 ]
 
@@ -101,11 +103,26 @@ def test_large_arrays_on_any_number_of_threads(name, keywords):
                 np.testing.assert_array_equal(some.bits_of(found), some.bits_of(q))
 
 
-def test_larger_than_the_caches():
+@pytest.mark.parametrize("keywords", [{"block_size": 128}, {"axis": (0, 1), "block_size": (128, 128)}], ids=str)
+def test_larger_than_the_caches(keywords):
     x = np.random.default_rng(7).normal(size=(4100, 3000)).astype(ml_dtypes.bfloat16)
-    q, scale = qk.quantize_dynamic(x, "float8_e4m3fn", block_size=128)
-    some.assert_same(q, qk.quantize(x, scale, dtype="float8_e4m3fn", block_size=128))
-    some.assert_same(scale, np.float32(1) * qk.observe(x, block_size=128).absmax / np.float32(448))
+    q, scale = qk.quantize_dynamic(x, "float8_e4m3fn", **keywords)
+    some.assert_same(q, qk.quantize(x, scale, dtype="float8_e4m3fn", **keywords))
+    some.assert_same(scale, np.float32(1) * qk.observe(x, **keywords).absmax / np.float32(448))
+
+
+def test_rectangles_in_more_dimensions(isa):
+    x = np.random.default_rng(9).normal(size=(3, 2, 37, 101)).astype(np.float32)
+    x[1, 0, 5, 7] = np.nan
+    x[2, 1, 36, 100] = -np.inf
+    for axis, block in (((2, 3), (8, 20)), ((0, 3), (2, 32)), ((1, 3), (2, 101)), ((0, 2, 3), (2, 8, 32))):
+        whole = tuple(dict(zip(axis, block, strict=True)).get(d, 1) for d in range(4))
+        q, scale = qk.quantize_dynamic(x, "float8_e4m3fn", axis=(0, 1, 2, 3), block_size=whole)
+        for at in np.ndindex(scale.shape):
+            box = tuple(slice(i * b, i * b + b) for i, b in zip(at, whole, strict=True))
+            alone, own = qk.quantize_dynamic(np.ascontiguousarray(x[box]).ravel(), "float8_e4m3fn")
+            some.assert_same(alone, np.ascontiguousarray(q[box]).ravel())
+            some.assert_same(own, scale[at])
 
 
 def test_rows_do_not_depend_on_their_neighbours(isa):

@@ -71,6 +71,7 @@ void pqk_chunks_make(struct pqk_chunks *c, const pqk_array *x, const pqk_array *
         count *= times;
         if (c->step[d] < c->blocks[d]) break; /* more along other axes would be far away */
     }
+    c->stream = pqk_tiles_stream(all, pqk_type_bits(x->type) + pqk_type_bits(q->type));
     c->count = 1;
     for (int d = 0; d < x->ndim; ++d) c->count *= (c->blocks[d] + c->step[d] - 1) / c->step[d];
 }

@@ -17,6 +17,7 @@ struct pqk_chunks {
     int64_t step[PQK_MAX_NDIM]; /* blocks of a chunk along each axis */
     int64_t x_stride[PQK_MAX_NDIM], q_stride[PQK_MAX_NDIM];
     int64_t count;
+    bool stream; /* q is better written around the caches */
 };
 
 /* x and q of one shape, checked, not empty, with blocks of at most `limit` elements. */

@@ -1,6 +1,7 @@
 /* dynamic.c -- pqk_quantize_dynamic(): checks, and three ways.
  *
  *   blocks that are runs of memory   the kernels of dynamic.h
+ *   rectangles of such runs          the same, a chunk of them at a time, which is still in the second-level cache
  *   other blocks                     chunks of them are observed, given their scales and quantized while they are in
  *                                    the cache, by the kernels of those operations
  *   blocks larger than a chunk       read twice, by all threads
@@ -30,6 +31,7 @@ struct job {
     struct elements elements;
     struct pqk_chunks chunks;
     char *scale;
+    int deep; /* of blocks that are rectangles: the axis along which their rows lie */
 };
 
 static void run_tile(const struct pqk_tile *tile, const void *context)
@@ -157,26 +159,102 @@ static bool blocks_are_runs(const pqk_array *x, const pqk_array *q, const int64_
     return axes == 1 && contiguous_along(x, along) && contiguous_along(q, along);
 }
 
-static void run_as_rows(const struct job *job, const pqk_array *x, const pqk_array *q, const int64_t *block)
+static struct pqk_dynamic_rows rows_of(const struct job *job)
+{
+    const struct elements *e = &job->elements;
+    return (struct pqk_dynamic_rows){.rule = job->rule,
+                                     .format = e->cast ? e->convert.format : NULL,
+                                     .bits = e->cast ? e->convert.bits : 8,
+                                     .scale = job->scale,
+                                     .depth = 1,
+                                     .divide = divide_rows,
+                                     .context = e};
+}
+
+static pqk_dynamic_fn *dynamic_kernel(pqk_type from)
 {
     const struct pqk_kernels *k = pqk_active_kernels();
+    return from == PQK_F32 ? k->dynamic_f32 : from == PQK_F16 ? k->dynamic_f16 : k->dynamic_bf16;
+}
+
+static void run_as_rows(const struct job *job, const pqk_array *x, const pqk_array *q, const int64_t *block)
+{
     const struct pqk_operands operands = {
         {x, q},
         2, 1, block
     };
-    const struct elements *e = &job->elements;
-    const struct rows_job rows = {
-        .kernel = x->type == PQK_F32   ? k->dynamic_f32
-                  : x->type == PQK_F16 ? k->dynamic_f16
-                                       : k->dynamic_bf16,
-        .how = {.rule = job->rule,
-                .format = e->cast ? e->convert.format : NULL,
-                .bits = pqk_type_bits(q->type),
-                .scale = job->scale,
-                .divide = divide_rows,
-                .context = e}
-    };
+    const struct rows_job rows = {.kernel = dynamic_kernel(x->type), .how = rows_of(job)};
     pqk_tiles_run(&operands, run_rows, &rows, NULL);
+}
+
+/* ---- rectangles of runs */
+
+enum { SHORTEST_RUN = 16 }; /* for which a row of a block is worth a loop */
+
+/* The axis along which the rows of blocks lie, where blocks are rectangles of them and runs of the last axis; else -1.
+ */
+static int deep_axis(const pqk_array *x, const pqk_array *q, const int64_t *block)
+{
+    const int last = x->ndim - 1;
+    int deep = -1;
+    if (x->ndim < 2 || !contiguous_along(x, last) || !contiguous_along(q, last)) return -1;
+    if (x->shape[last] < SHORTEST_RUN || (block && block[last] < SHORTEST_RUN)) return -1;
+    for (int d = 0; d < last; ++d) {
+        if (x->shape[d] == 1 || (block && block[d] == 1)) continue;
+        if (deep >= 0) return -1;
+        deep = d;
+    }
+    return deep;
+}
+
+/* `rows` blocks, neighbours along the last axis, of n elements along it. */
+static void run_rectangles(const struct job *job, pqk_dynamic_fn *kernel, struct pqk_dynamic_rows *how, char *x,
+                           char *q, int64_t rows, int64_t n, int64_t param)
+{
+    const struct pqk_chunks *c = &job->chunks;
+    const int64_t x_row = n * pqk_type_bits(c->x->type) / 8, q_row = n * how->bits / 8; /* whole bytes, if many */
+    const struct pqk_tile tile = {
+        .rows = (size_t)rows,
+        .n = (size_t)n,
+        .data = {x,                q               },
+        .row_stride = {(ptrdiff_t)x_row, (ptrdiff_t)q_row},
+        .param = (ptrdiff_t)param,
+        .param_row = 1,
+        .stream = c->stream
+    };
+    if (rows && n) kernel(&tile, how);
+}
+
+static void run_deep_chunk(void *context, size_t index)
+{
+    const struct job *job = context;
+    const struct pqk_chunks *c = &job->chunks;
+    const int last = c->x->ndim - 1, deep = job->deep;
+    pqk_dynamic_fn *const kernel = dynamic_kernel(c->x->type);
+    struct pqk_dynamic_rows how = rows_of(job);
+    struct pqk_chunk chunk;
+    int64_t at[PQK_MAX_NDIM] = {0};
+
+    pqk_chunks_take(c, (int64_t)index, &chunk);
+    const int64_t whole = chunk.shape[last] / c->block[last], rest = chunk.shape[last] % c->block[last];
+    how.depth_stride[0] = (ptrdiff_t)c->x_stride[deep];
+    how.depth_stride[1] = (ptrdiff_t)c->q_stride[deep];
+    for (size_t done = 0; done < chunk.count; done += (size_t)chunk.blocks[last]) {
+        const int64_t n = c->block[last], left = chunk.shape[deep] - at[deep] * c->block[deep];
+        char *x = chunk.x.data, *q = chunk.q.data;
+        int64_t param = 0;
+        for (int d = 0; d < last; ++d) {
+            x += at[d] * c->block[d] * c->x_stride[d];
+            q += at[d] * c->block[d] * c->q_stride[d];
+            param = param * c->blocks[d] + chunk.first[d] + at[d];
+        }
+        param = param * c->blocks[last] + chunk.first[last];
+        how.depth = (size_t)(left < c->block[deep] ? left : c->block[deep]);
+        run_rectangles(job, kernel, &how, x, q, whole, n, param);
+        run_rectangles(job, kernel, &how, x + whole * n * pqk_type_bits(c->x->type) / 8, q + whole * n * how.bits / 8,
+                       1, rest, param + whole);
+        for (int d = last - 1; d >= 0 && ++at[d] == chunk.blocks[d]; --d) at[d] = 0;
+    }
 }
 
 /* ---- blocks too large for a chunk */
@@ -262,11 +340,13 @@ pqk_status pqk_quantize_dynamic(const pqk_array *x, const pqk_dynamic *how, cons
     }
     if (count == 0) return PQK_OK;
     if (elements == 0 || in_block > pqk_chunks_limit(x)) return run_large(&job, x, q, how->block);
-    if ((job.elements.cast || q->type == PQK_S8) && blocks_are_runs(x, q, how->block)) {
+    const bool by_kernel = job.elements.cast || q->type == PQK_S8; /* one that knows the type */
+    if (by_kernel && blocks_are_runs(x, q, how->block)) {
         run_as_rows(&job, x, q, how->block);
         return PQK_OK;
     }
     pqk_chunks_make(&job.chunks, x, q, how->block, pqk_get_num_threads());
-    pqk_pool_run((size_t)job.chunks.count, run_chunk, &job, 0);
+    job.deep = by_kernel ? deep_axis(x, q, how->block) : -1;
+    pqk_pool_run((size_t)job.chunks.count, job.deep >= 0 ? run_deep_chunk : run_chunk, &job, 0);
     return PQK_OK;
 }

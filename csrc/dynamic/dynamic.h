@@ -1,13 +1,14 @@
-/* dynamic.h -- rows quantized by their own range: the contract of every dynamic kernel.
+/* dynamic.h -- blocks quantized by their own range: the contract of every dynamic kernel.
  *
- *     scale[r] = rule(max over i of |x[r, i]|), q[r, i] = x[r, i] / (scale[r] * step), rounded half to even, saturating
+ *     scale[r] = rule(max over d, i of |x[r, d, i]|)
+ *     q[r, d, i] = x[r, d, i] / (scale[r] * step), rounded half to even, saturating
  *
- * Each row of the tile is a whole block (param_col == 0).  Operand 0 is x (F32, F16, BF16), operand 1 is q: a narrow
- * float type, or S8.  The scale of row r goes to index param + r * param_row.  No alignment is required, and nothing
- * outside the tile's rows is read or written, except that a packed row writes its last byte whole, padded with zero
- * bits.  scale_rule.h says what NaN and infinities do.
+ * Each row of the tile is the first layer of a block (param_col == 0), which has `depth` of them.  Operand 0 is x (F32,
+ * F16, BF16), operand 1 is q: a narrow float type, or S8.  The scale of row r goes to index param + r * param_row.  No
+ * alignment is required, and nothing outside the blocks' rows is read or written, except that a packed row writes its
+ * last byte whole, padded with zero bits.  scale_rule.h says what NaN and infinities do.
  *
- * A row whose numbers need more care than a product gets it from `divide`: NaN, infinities, far scales.
+ * A block whose numbers need more care than a product gets it from `divide`: NaN, infinities, far scales.
  *
  * Every kernel returns the bits that the scalar one returns, and those are IEEE 754 quotients.
  */
@@ -22,6 +23,8 @@ struct pqk_dynamic_rows {
     const struct pqk_float_format *format; /* NULL: S8 */
     int bits;                              /* of an element in memory */
     char *scale;                           /* floats or codes, as the rule has them */
+    size_t depth;                          /* layers, at least 1 */
+    ptrdiff_t depth_stride[2];             /* bytes from one to the next, of x and q */
     /* Quantizes a tile, whose row r is to be divided by divisor[r], in any way. */
     void (*divide)(const struct pqk_tile *tile, const float *divisor, const void *context);
     const void *context;

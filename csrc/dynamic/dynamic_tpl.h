@@ -1,18 +1,17 @@
 /* dynamic_tpl.h -- the loops of every dynamic kernel, written once.
  *
  * Include after defining PQK_ISA and including simd/vec_<isa>.h and convert/lanes_<isa>.h.  dynamic.h says what is
- * computed.  Rows are done in groups of 2,048 elements: magnitudes, scales, then codes, from the first-level cache.
+ * computed.  Rows are done in groups of 2,048 elements: magnitudes, scales, then codes, from the first-level cache; of
+ * blocks of many layers, all layers are read before the first is written.
  *
  *   magnitudes   maxima of the bits without their sign, as integers: one number tells of NaN and infinity too
  *   codes        of a group whose rows lie one after the other in one run, with a scale for each vector; else by row
  *
- * The quotient is x * (1 / d), exact where d is a power of two.  Otherwise 1 / d is h + l, h the float next to it
- * towards zero, and fma(x, h, x * l) takes the place of x / d: for d within 2^+-80 and results below 2^100 it lies on
- * the same side of each halfway point of a narrow type and of int8, but for d within 5 units of a multiple of 2^-6 of
- * its power of two.  All significands of d were tried with the numbers next to each (tests/c/test_two_term_quotient.c).
- * That h and l have one sign keeps the sign of zeros.  Rows with another d are divided.
+ * The quotient is x * (1 / d), exact where d is a power of two, otherwise that of convert/quotient.h.  Rows with
+ * another d, or with numbers that are not finite, are divided.
  */
 #include "convert/pack.h"
+#include "convert/quotient.h"
 #include "dynamic/dynamic.h"
 #include "dynamic/scale_loops.h"
 #include "simd/elements.h"
@@ -35,29 +34,32 @@ typedef void dynamic_run_fn(const char *x, char *q, size_t rows, size_t n, const
 
 static PQK_INLINE vs32 magnitude_of(vf32 x) { return vs32_and(vs32_bits(x), vs32_set1(INT32_MAX)); }
 
-/* The greatest magnitude of a row, unless it has a NaN; *all: of rows before, lane by lane. */
-static PQK_INLINE float row_absmax(const char *x, size_t n, vs32 *all, pqk_type type)
+/* The greatest magnitude of a block, unless it has a NaN; *all: of blocks before, lane by lane. */
+static PQK_INLINE float block_absmax(const char *x, size_t depth, ptrdiff_t stride, size_t n, vs32 *all, pqk_type type)
 {
     const int step = VL * float_size(type);
     vs32 a = vs32_set1(0), b = a, c = a, d = a;
-    for (; n >= DYNAMIC_BLOCK; n -= DYNAMIC_BLOCK, x += 4 * step) {
-        a = vs32_max(a, magnitude_of(load_float(x, type)));
-        b = vs32_max(b, magnitude_of(load_float(x + step, type)));
-        c = vs32_max(c, magnitude_of(load_float(x + 2 * step, type)));
-        d = vs32_max(d, magnitude_of(load_float(x + 3 * step, type)));
+    for (size_t layer = 0; layer < depth; ++layer, x += stride) {
+        const char *at = x;
+        size_t left = n;
+        for (; left >= DYNAMIC_BLOCK; left -= DYNAMIC_BLOCK, at += 4 * step) {
+            a = vs32_max(a, magnitude_of(load_float(at, type)));
+            b = vs32_max(b, magnitude_of(load_float(at + step, type)));
+            c = vs32_max(c, magnitude_of(load_float(at + 2 * step, type)));
+            d = vs32_max(d, magnitude_of(load_float(at + 3 * step, type)));
+        }
+        for (; left >= VL; left -= VL, at += step) b = vs32_max(b, magnitude_of(load_float(at, type)));
+        if (left) c = vs32_max(c, magnitude_of(load_float_part(at, (int)left, type)));
     }
-    for (; n >= VL; n -= VL, x += step) b = vs32_max(b, magnitude_of(load_float(x, type)));
-    if (n) c = vs32_max(c, magnitude_of(load_float_part(x, (int)n, type)));
     a = vs32_max(vs32_max(a, b), vs32_max(c, d));
     *all = vs32_max(*all, a);
     return vf32_reduce_max(vf32_from_bits(a));
 }
 
-/* The same without its NaNs. */
-static PQK_NOINLINE float careful_absmax(const char *x, size_t n, bool *nan, pqk_type type)
+/* The same of a row without its NaNs, and of `most`. */
+static PQK_NOINLINE float careful_absmax(const char *x, size_t n, float most, bool *nan, pqk_type type)
 {
-    float most = 0.0f, lanes[VL];
-    *nan = false;
+    float lanes[VL];
     for (size_t i = 0; i < n; i += VL) {
         const char *at = x + i * (size_t)float_size(type);
         const int m = n - i < VL ? (int)(n - i) : VL;
@@ -98,18 +100,30 @@ static PQK_INLINE size_t short_rows(const struct pqk_tile *t, float *absmax, vs3
 }
 
 /* True where all numbers are finite. */
-static PQK_INLINE bool find_absmax(const struct pqk_tile *t, float *absmax, bool *nan, pqk_type type)
+static PQK_INLINE bool find_absmax(const struct pqk_tile *t, const struct pqk_dynamic_rows *how, float *absmax,
+                                   bool *nan, pqk_type type)
 {
+    const size_t depth = how->depth;
+    const ptrdiff_t stride = how->depth_stride[0];
     const vs32 finite = vs32_set1(0x7f7fffff);
     vs32 all = vs32_set1(0);
-    size_t r = t->n == VL       ? short_rows(t, absmax, &all, 1, type)
+    size_t r = depth > 1        ? 0
+               : t->n == VL     ? short_rows(t, absmax, &all, 1, type)
                : t->n == 2 * VL ? short_rows(t, absmax, &all, 2, type)
                : t->n == 4 * VL ? short_rows(t, absmax, &all, 4, type)
                                 : 0;
-    for (; r < t->rows; ++r) absmax[r] = row_absmax(t->data[0] + (ptrdiff_t)r * t->row_stride[0], t->n, &all, type);
+    for (; r < t->rows; ++r) {
+        const char *x = t->data[0] + (ptrdiff_t)r * t->row_stride[0];
+        absmax[r] =
+            depth > 1 ? block_absmax(x, depth, stride, t->n, &all, type) : block_absmax(x, 1, 0, t->n, &all, type);
+    }
     if (!vs32_any(vs32_sub(vs32_max(all, finite), finite))) return true;
-    for (r = 0; r < t->rows; ++r)
-        absmax[r] = careful_absmax(t->data[0] + (ptrdiff_t)r * t->row_stride[0], t->n, nan + r, type);
+    for (r = 0; r < t->rows; ++r) {
+        const char *x = t->data[0] + (ptrdiff_t)r * t->row_stride[0];
+        absmax[r] = 0.0f;
+        nan[r] = false;
+        for (size_t d = 0; d < depth; ++d, x += stride) absmax[r] = careful_absmax(x, t->n, absmax[r], nan + r, type);
+    }
     return false;
 }
 
@@ -197,21 +211,16 @@ struct dynamic_context {
     struct narrow_lanes lanes;
 };
 
-/* False where a product is not enough: the conditions are those of the head of this file. */
+/* False where a product is not enough. */
 static PQK_INLINE bool invert(size_t n, const float *absmax, const float *d, struct reciprocals *by, bool exact)
 {
-    enum { PERIOD = 1 << 17, NEAR = 8 }; /* of significands that may go wrong, and more than they are off */
     int good = 1;
     for (size_t i = 0; i < n; ++i) {
-        const float nearest = 1.0f / d[i];
-        const bool above = fmaf(-nearest, d[i], 1.0f) < 0.0f;
-        const float high = exact ? nearest : pqk_f32_from_bits(pqk_f32_bits(nearest) - above);
-        by->high[i] = high;
-        by->low[i] = exact ? 0.0f : fabsf(fmaf(-high, d[i], 1.0f)) * high;
-        good &= (nearest <= FLT_MAX) & (absmax[i] * nearest <= 0x1p100f); /* false for a NaN */
-        if (exact) continue;
-        const uint32_t place = (pqk_f32_bits(d[i]) + NEAR) % PERIOD;
-        good &= (d[i] >= 0x1p-80f) & (d[i] <= 0x1p80f) & ((place > 2 * NEAR) | (place == NEAR));
+        const float inverse = 1.0f / d[i];
+        good &= (inverse <= FLT_MAX) & (absmax[i] * inverse <= 0x1p100f); /* false for a NaN */
+        by->high[i] = inverse;
+        by->low[i] = 0.0f;
+        if (!exact) good &= pqk_quotient_terms(d[i], &by->high[i], &by->low[i]);
     }
     for (size_t i = n; i < n + 3; ++i) by->high[i] = by->low[i] = 0.0f;
     return good != 0;
@@ -249,7 +258,7 @@ static PQK_INLINE void dynamic_group(const struct pqk_tile *t, const struct dyna
     struct reciprocals by;
     bool nan[DYNAMIC_ROWS];
     const size_t size = pqk_scale_size(k->how->rule.mode), bits = (size_t)k->how->bits;
-    const bool finite = find_absmax(t, absmax, nan, type);
+    const bool finite = find_absmax(t, k->how, absmax, nan, type);
 
     if (finite)
         apply_scale_rule(&k->how->rule, t->rows, absmax, NULL, scale, divisor);
@@ -261,20 +270,22 @@ static PQK_INLINE void dynamic_group(const struct pqk_tile *t, const struct dyna
     else
         for (size_t r = 0; r < t->rows; ++r)
             memcpy(to + (ptrdiff_t)(r * size) * t->param_row, (char *)scale + r * size, size);
-    if (!invert(t->rows, absmax, divisor, &by, k->exact) || !finite) {
-        struct pqk_tile rows = *t;
-        rows.param = 0;
-        rows.param_row = 1;
-        rows.stream = stream;
-        k->how->divide(&rows, divisor, k->how->context);
-        return;
-    }
+    const bool by_product = invert(t->rows, absmax, divisor, &by, k->exact) && finite;
     const bool one_run = t->row_stride[0] == (ptrdiff_t)(t->n * (size_t)k->size) && t->n * bits % 8 == 0 &&
                          t->row_stride[1] == (ptrdiff_t)(t->n * bits / 8);
-    if (one_run && t->n <= DYNAMIC_GROUP)
-        emit(k, stream, t->data[0], t->data[1], t->rows, t->n, &by, 0);
-    else
-        rows_by_row(t, k, &by, stream);
+    struct pqk_tile layer = *t;
+    layer.param = 0;
+    layer.param_row = 1;
+    layer.stream = stream;
+    for (size_t d = 0; d < k->how->depth; ++d) {
+        if (!by_product)
+            k->how->divide(&layer, divisor, k->how->context);
+        else if (one_run && t->n <= DYNAMIC_GROUP)
+            emit(k, stream, layer.data[0], layer.data[1], t->rows, t->n, &by, 0);
+        else
+            rows_by_row(&layer, k, &by, stream);
+        for (int o = 0; o < 2; ++o) layer.data[o] += k->how->depth_stride[o];
+    }
 }
 
 static PQK_INLINE void dynamic_tile(const struct pqk_tile *t, const struct pqk_dynamic_rows *how,

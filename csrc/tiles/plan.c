@@ -9,6 +9,8 @@ enum { GRAIN_MIN = 16 << 10, GRAIN_MAX = 256 << 10, RUN_MULTIPLE = 512 };
  * them, and writing around it saves reading each line of the output first (csrc/README.md has the numbers). */
 static const int64_t STREAM_BYTES = 32 << 20;
 
+bool pqk_tiles_stream(int64_t elements, int64_t bits) { return elements / 8 > STREAM_BYTES / bits; }
+
 static int64_t block_of(const pqk_array *array, const int64_t *block, int d)
 {
     const int64_t n = array->shape[d];
@@ -109,7 +111,7 @@ static void cut_into_tasks(struct pqk_plan *p, int threads)
     const int64_t rows = p->axis[p->axes - 2].n, n = p->axis[p->axes - 1].n;
     elements = outer * rows * n;
     for (int o = 0; o < p->operands; ++o) bits += p->element_bits[o];
-    p->stream = elements / 8 > STREAM_BYTES / bits;
+    p->stream = pqk_tiles_stream(elements, bits);
     p->tile_rows = rows;
     p->tile_n = n;
     if (threads > 1 && elements >= 2 * GRAIN_MIN) {

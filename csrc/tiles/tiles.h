@@ -46,6 +46,10 @@ pqk_status pqk_tiles_check(const struct pqk_operands *operands, const pqk_exec *
 /* The number of parameters.  After pqk_tiles_check. */
 size_t pqk_tiles_param_count(const pqk_array *array, const int64_t *block);
 
+/* Whether results of so many elements, each of `bits` bits with what it is made from, are better written around the
+ * caches: they are gone from the last-level cache before anyone reads them. */
+bool pqk_tiles_stream(int64_t elements, int64_t bits);
+
 /* Calls fn for tiles that cover every element once, in any order and from several threads. */
 void pqk_tiles_run(const struct pqk_operands *operands, pqk_tile_fn *fn, const void *context, const pqk_exec *exec);
 

@@ -1,4 +1,4 @@
-/* test_two_term_quotient.c -- the claim at the head of csrc/dynamic/dynamic_tpl.h, on all divisors.
+/* test_two_term_quotient.c -- the claim at the head of csrc/convert/quotient.h, on all divisors.
  *
  *     python tests/c/build.py -o build/quotient tests/c/test_two_term_quotient.c && build/quotient [--quick]
  *
@@ -11,13 +11,15 @@
  *   significands  every d in [1, 2) (--quick: one in 127, and all near multiples), every M, the seven x around M d;
  *                 some d that are left out do go wrong, which is the proof that this program can fail
  *   magnitudes    d within 2^+-80, M 2^k within the numbers of e5m2 and int8, both signs, and x that are nearly zero
- *   kernels       such rows through pqk_quantize_dynamic on every layer, beside a division
+ *   terms         those of csrc/convert/quotient.h are these
+ *   kernels       such rows through pqk_quantize_dynamic and pqk_quantize on every layer, beside a division
  */
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include "convert/quotient.h"
 #include "include/pyquantk.h"
 
 enum { MOST = 255 };
@@ -85,6 +87,30 @@ static void significands(uint32_t step)
     if (!wrong_left_out) ++failures, puts("FAILED: nothing was ever wrong, so this test could not fail");
 }
 
+/* What the library makes of d is what is tried here; of powers of two it takes halves, for infinite x. */
+static void terms(uint64_t count)
+{
+    for (uint64_t i = 0; i < count; ++i) {
+        const float d = float_of((uint32_t)(next_random() >> (i % 2 ? 32 : 33)));
+        const struct terms by = terms_of(d);
+        float high, low;
+        const int good = pqk_quotient_terms(d, &high, &low);
+        const bool within = d >= 0x1p-80f && d <= 0x1p80f;
+        if ((good && (high != by.high || low != by.low)) || (within && good == left_out(d)) || (!within && good))
+            ++failures, printf("FAILED: terms of %a\n", (double)d);
+    }
+    for (int e = -150; e < 128; ++e) {
+        const float d = ldexpf(1.0f, e), x = 0x1.234568p+3f;
+        struct terms by;
+        if (pqk_quotient_of_any(d, &by.high, &by.low) != (e >= -80 && e <= 80))
+            ++failures, printf("FAILED: range, %a\n", (double)d);
+        if (e < -80 || e > 80) continue;
+        if (fmaf(x, by.high, x * by.low) != x / d || fmaf(INFINITY, by.high, INFINITY * by.low) != INFINITY)
+            ++failures, printf("FAILED: halves of 1 / %a\n", (double)d);
+        tried += 2;
+    }
+}
+
 static float random_divisor(void)
 {
     return ldexpf(float_of(0x3f800000 | (uint32_t)(next_random() >> 41)), (int)(next_random() % 160) - 80);
@@ -104,7 +130,8 @@ static void magnitudes(uint64_t count)
     printf("magnitudes   %" PRIu64 " quotients\n", tried - before);
 }
 
-/* A row whose range gives the divisor, filled with numbers beside its halfway points, for int8 and for e4m3fn. */
+/* A row whose range gives the divisor, filled with numbers beside its halfway points, for int8 and for e4m3fn; of the
+ * latter with the divisor given, too. */
 static uint64_t wrong_in_row(pqk_type type, float greatest)
 {
     enum { N = 256 };
@@ -126,7 +153,11 @@ static uint64_t wrong_in_row(pqk_type type, float greatest)
     const pqk_dynamic how = {PQK_SCALE_ABSMAX, block, 0};
     if (type != PQK_S8 && pqk_cast(&quotients, NULL, &casts, NULL)) return 1;
     if (pqk_quantize_dynamic(&from, &how, &to, &scale)) return 1;
-    return scale != wanted || memcmp(q, want, N) != 0;
+    if (scale != wanted || memcmp(q, want, N) != 0) return 1;
+    const pqk_params given = {&wanted, NULL, NULL, NULL};
+    if (type == PQK_S8) return 0;
+    if (pqk_quantize(&from, &given, PQK_ONNX, &to, NULL)) return 1;
+    return memcmp(q, want, N) != 0;
 }
 
 static void kernels(int rows)
@@ -144,6 +175,7 @@ int main(int argc, char **argv)
 {
     const int quick = argc > 1 && !strcmp(argv[1], "--quick");
     significands(quick ? 127 : 1);
+    terms(quick ? 200000 : 20000000);
     magnitudes(quick ? 200000 : 20000000);
     kernels(quick ? 500 : 20000);
     printf("%" PRIu64 " quotients tried, %" PRIu64 " failures\n", tried, failures);

@@ -19,6 +19,8 @@ static struct {
     pqk_convert_fn *cast;
     pqk_quantize_fn *quantize;
     struct pqk_affine affine;
+    pqk_type from;
+    int split; /* 0: each row of a case is a block; else all are layers, and this many blocks lie side by side */
     float expected[MOST_ROWS], found[MOST_ROWS];
 } now;
 
@@ -57,6 +59,8 @@ static void choose_types(struct affine_case *c, const struct word *const words[2
     now.how.format = now.convert.format;
     now.how.bits = pqk_type_bits(type);
     now.how.divide = divide;
+    now.from = from;
+    now.split = (int)rng_below(rng, 4);
 }
 
 /* Element i of a row whose numbers are below 2^exponent: a few are small multiples of a power of two, on ties. */
@@ -88,12 +92,29 @@ static void fill_input(struct affine_case *c)
     }
 }
 
+/* How many blocks lie side by side in rows of n elements: `split`, where that cuts none and begins at whole bytes. */
+static size_t blocks_across(size_t n, int bits)
+{
+    const size_t split = (size_t)now.split;
+    return n % split || n / split * (size_t)bits % 8 ? 1 : split;
+}
+
 /* The tile's parameters are those of other kernels: here row r has scale r. */
 static void run(pqk_dynamic_fn *kernel, const struct pqk_tile *tile, float *scale)
 {
     struct pqk_tile rows = *tile;
     rows.param = rows.param_col = 0;
     rows.param_row = 1;
+    now.how.depth = 1;
+    if (now.split && rows.rows) {
+        const size_t across = blocks_across(rows.n, now.how.bits), n = rows.n / across;
+        now.how.depth = rows.rows;
+        for (int o = 0; o < 2; ++o) now.how.depth_stride[o] = rows.row_stride[o];
+        rows.rows = across;
+        rows.n = n;
+        rows.row_stride[0] = (ptrdiff_t)bytes_of_elements(now.from, n);
+        rows.row_stride[1] = (ptrdiff_t)(n * (size_t)now.how.bits / 8);
+    }
     memset(scale, 0xa5, sizeof now.expected);
     now.how.scale = (char *)scale;
     kernel(&rows, &now.how);
@@ -125,6 +146,33 @@ void test_pqk_dynamic_fn(struct harness *h, pqk_dynamic_fn *kernel, pqk_dynamic_
 
 enum { ORACLE_ROWS = 6, ORACLE_N = 257 };
 
+/* Blocks and the codes made of them, gathered: `across` blocks of `depth` rows of n elements, neighbours in a row. */
+static void compare_with_oracle(struct harness *h, const struct affine_case *c, const struct oracle_dynamic *how,
+                                uint64_t batch, const char *output)
+{
+    static char block[ORACLE_ROWS * ORACLE_N * 4];
+    static unsigned char expected[ORACLE_ROWS * ORACLE_N], found[ORACLE_ROWS * ORACLE_N];
+    const size_t across = now.split ? blocks_across(c->shape.n, now.how.bits) : 1, n = c->shape.n / across;
+    const size_t depth = now.split ? ORACLE_ROWS : 1, scale_bytes = pqk_scale_size(how->mode);
+    const size_t row_in = bytes_of_elements(how->from, c->shape.n), row_out = bytes_of_elements(how->to, c->shape.n);
+    const size_t in = bytes_of_elements(how->from, n), out = bytes_of_elements(how->to, n);
+    if (depth > 1 && n * (size_t)now.how.bits % 8) return; /* rows that end inside a byte do not follow each other */
+
+    for (size_t b = 0; b < across * ORACLE_ROWS / depth; ++b) {
+        const size_t row = depth > 1 ? 0 : b, column = depth > 1 ? b : 0;
+        unsigned char scale[4];
+        for (size_t d = 0; d < depth; ++d) {
+            memcpy(block + d * in, c->input + (row + d) * row_in + column * in, in);
+            memcpy(found + d * out, output + (row + d) * row_out + column * out, out);
+        }
+        oracle_dynamic_row(how, block, depth * n, scale, expected);
+        const bool same_scale = !memcmp(scale, (char *)now.found + b * scale_bytes, scale_bytes);
+        if ((same_scale && !memcmp(expected, found, depth * out)) || !report(h)) continue;
+        printf("FAILED oracle %s: batch %" PRIu64 ", types %d to %d, mode %d, block %zu of %zu x %zu elements: %s\n",
+               h->kernel, batch, how->from, how->to, how->mode, b, depth, n, same_scale ? "elements" : "scale");
+    }
+}
+
 void oracle_pqk_dynamic_fn(struct harness *h, pqk_dynamic_fn *kernel)
 {
     static char input[ORACLE_ROWS * ORACLE_N * 4], output[ORACLE_ROWS * ORACLE_N];
@@ -138,7 +186,6 @@ void oracle_pqk_dynamic_fn(struct harness *h, pqk_dynamic_fn *kernel)
         fill_input(&c);
         const struct oracle_dynamic how = {c.type[0], c.type[1], now.how.rule.mode, now.how.rule.global_scale};
         const size_t in = bytes_of_elements(c.type[0], c.shape.n), out = bytes_of_elements(c.type[1], c.shape.n);
-        const size_t scale_bytes = pqk_scale_size(how.mode);
         const struct pqk_tile tile = {
             .rows = ORACLE_ROWS,
             .n = c.shape.n,
@@ -147,14 +194,7 @@ void oracle_pqk_dynamic_fn(struct harness *h, pqk_dynamic_fn *kernel)
         };
         memset(output, 0x77, sizeof output);
         run(kernel, &tile, now.found);
-        for (size_t r = 0; r < ORACLE_ROWS; ++r) {
-            unsigned char scale[4], q[ORACLE_N];
-            oracle_dynamic_row(&how, input + r * in, c.shape.n, scale, q);
-            const bool same_scale = !memcmp(scale, (char *)now.found + r * scale_bytes, scale_bytes);
-            if ((same_scale && !memcmp(q, output + r * out, out)) || !report(h)) continue;
-            printf("FAILED oracle %s: batch %" PRIu64 ", types %d to %d, mode %d, row %zu of %zu elements: %s\n",
-                   h->kernel, b, how.from, how.to, how.mode, r, c.shape.n, same_scale ? "elements" : "scale");
-        }
+        compare_with_oracle(h, &c, &how, b, output);
         ++h->cases;
         h->elements += ORACLE_ROWS * c.shape.n;
     }
