@@ -56,6 +56,31 @@ def test_quantize(data, name, layer):
     some.assert_same(q, quotient(case.x, case.scale, dtype))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_beside_halfway_points(name, isa):
+    """Where a quotient that is off by a unit in the last place rounds to another code; a row for each scale."""
+    dtype = oracle.dtype(name)
+    codes = np.arange(256, dtype=np.uint8).view(dtype).astype(np.float32)
+    values = np.unique(codes[np.isfinite(codes)])
+    halfway = ((values[1:].astype(np.float64) + values[:-1]) / 2).astype(np.float32)
+    rng = np.random.default_rng(12)
+    scale = np.concatenate(
+        [
+            np.ldexp(rng.uniform(1, 2, 100), rng.integers(-80, 80, 100)),
+            np.ldexp(1.0, np.array([-149, -140, -81, -80, -3, 0, 7, 80, 81, 127])),
+            1 + np.arange(-9, 10) * 2.0**-23 + 2.0**-6,  # next to where the product is not trusted
+            rng.uniform(-2, 2, 5),
+        ]
+    ).astype(np.float32)
+    with np.errstate(over="ignore"):
+        x = halfway * scale[:, None]
+    bits = x.view(np.int32)[..., None] + np.arange(-2, 3, dtype=np.int32)
+    ends = np.tile(np.array([np.inf, -np.inf, np.nan, 0.0, -0.0], np.float32), (len(scale), 1))
+    x = np.concatenate([bits.view(np.float32).reshape(len(scale), -1), ends], axis=1)
+    q = qk.quantize(x, scale, dtype=name, axis=0)
+    some.assert_same(q, quotient(x, scale[:, None], dtype))
+
+
 @given(st.data(), names, some.float_names, some.layers, some.layouts)
 def test_dequantize(data, name, real, layer, layout):
     shape = data.draw(some.shapes())

@@ -7,11 +7,13 @@
  *   any other rounding,    float32 bits in a buffer, then formats/small_float.h element by element, which compilers
  *   and e8m0               turn into vectors of their own
  *
- * A tile is done row by row, in chunks where its elements are packed, its results go around the caches, or its scales
- * must be gathered.  With a scale of its own a row reads it from a block of equal numbers: one loop for both.
+ * A tile is done row by row, short rows together, in chunks where its elements are packed, its results go around the
+ * caches, or its scales must be gathered.  With 512 bits a row with a scale that is good for it is multiplied instead
+ * of divided (quotient.h).  With a scale of its own a row reads it from a block of equal numbers: one loop for both.
  */
 #include "convert/convert.h"
 #include "convert/pack.h"
+#include "convert/quotient.h"
 #include "formats/philox.h"
 #include "formats/wide.h"
 #include "simd/elements.h"
@@ -29,7 +31,8 @@ typedef void convert_run_fn(const char *x, char *y, size_t n, const float *scale
 struct convert_context {
     const struct pqk_convert *c;
     convert_run_fn *run;
-    int x_bits, y_bits; /* of an element as run sees it, codes one a byte */
+    convert_run_fn *product; /* instead of run, scale being the two terms of quotient.h; or NULL */
+    int x_bits, y_bits;      /* of an element as run sees it, codes one a byte */
     bool pack, unpack;
     size_t scale_step;
     uint64_t index_step;
@@ -112,6 +115,28 @@ static PQK_INLINE void narrow_run(const char *x, char *y, size_t n, const float 
     if (n) v8_store_part(y, (int)n, narrow_some(x, (int)n, scale, &here, type, fnuz));
 }
 
+enum { PRODUCT_PAYS = VL == 16 }; /* the divider of 256 bits keeps up with the rest of the loop */
+
+/* A run of one scale, by a product: by[0] and by[1] are the terms of quotient.h. */
+static PQK_INLINE void product_run(const char *x, char *y, size_t n, const float *by, const struct convert_context *k,
+                                   pqk_type type, bool fnuz)
+{
+    const struct convert_context here = *k;
+    const vf32 high = vf32_set1(by[0]), low = vf32_set1(by[1]);
+    for (size_t i = 0, m; i < n; i += m) {
+        vf32 in[4];
+        m = n - i < CONVERT_BLOCK ? n - i : CONVERT_BLOCK;
+        load_float_block(in, x + i * (size_t)float_size(type), (int)m, type);
+        unrolled_for (int v = 0; v < 4; ++v) in[v] = vf32_fma(in[v], high, vf32_mul(in[v], low));
+        v8 codes = narrow_block(in, &here.narrow, fnuz);
+        if (any_nan(in)) codes = with_nans(codes, in, here.c);
+        if (m == CONVERT_BLOCK)
+            v8_store(y + i, codes);
+        else
+            v8_store_part(y + i, (int)m, codes);
+    }
+}
+
 /* ---- from a narrow type */
 
 static PQK_INLINE void widen_some(vf32 y[4], v8 codes, int m, const float *scale, const struct convert_context *k,
@@ -134,7 +159,7 @@ static PQK_INLINE void widen_run(const char *x, char *y, size_t n, const float *
     vf32 out[4];
     for (; n >= CONVERT_BLOCK; n -= CONVERT_BLOCK, x += CONVERT_BLOCK, y += CONVERT_BLOCK * size) {
 #if defined(WIDEN_HALVES)
-        if (type != PQK_F32 && !scale) {
+        if (WIDEN_HALVES(type) && !scale) {
             widen_halves(y, v8_load(x), &here.widen, top);
             continue;
         }
@@ -148,7 +173,7 @@ static PQK_INLINE void widen_run(const char *x, char *y, size_t n, const float *
     PQK_ALIGNED(64) char codes[CONVERT_BLOCK] = {0};
     memcpy(codes, x, n);
 #if defined(WIDEN_HALVES)
-    if (type != PQK_F32 && !scale) {
+    if (WIDEN_HALVES(type) && !scale) {
         PQK_ALIGNED(64) char results[2 * CONVERT_BLOCK];
         widen_halves(results, v8_load(codes), &here.widen, top);
         memcpy(y, results, 2 * n);
@@ -294,33 +319,65 @@ static PQK_INLINE size_t chunk_of(const char *home, size_t left, bool stream, in
     return n < left ? n - n % 4 : n;
 }
 
-static PQK_NOINLINE void convert_rows(const struct pqk_tile *t, const struct convert_context *k)
+/* How many rows are one run, with a scale for each of its elements: short ones with one scale each, which lie one after
+ * the other. */
+static PQK_INLINE size_t rows_together(const struct pqk_tile *t, const struct pqk_convert *c, size_t x_bits,
+                                       size_t y_bits)
+{
+    enum { SHORT = CONVERT_CHUNK / 8 };
+    if (!c->scale || t->param_col || !t->n || t->n > SHORT || t->n * x_bits % 8 || t->n * y_bits % 8) return 1;
+    const bool dense =
+        t->row_stride[0] == (ptrdiff_t)(t->n * x_bits / 8) && t->row_stride[1] == (ptrdiff_t)(t->n * y_bits / 8);
+    return dense ? CONVERT_CHUNK / t->n : 1;
+}
+
+static PQK_INLINE void spread_scales(float *to, const float *scale, ptrdiff_t step, size_t rows, size_t n)
+{
+    for (size_t r = 0; r < rows; ++r, scale += step) {
+        const vf32 s = vf32_set1(*scale);
+        size_t i = 0;
+        for (; i + VL <= n; i += VL) vf32_store_f32(to + i, s);
+        for (; i < n; ++i) to[i] = *scale;
+        to += n;
+    }
+}
+
+static PQK_NOINLINE void convert_rows(const struct pqk_tile *t, struct convert_context *k)
 {
     const struct pqk_convert *c = k->c;
     const bool stream = PQK_CAN_STREAM && t->stream, by_column = c->scale && t->param_col;
     const size_t x_bits = (size_t)(k->unpack ? c->bits : k->x_bits), y_bits = (size_t)(k->pack ? c->bits : k->y_bits);
+    const size_t together = rows_together(t, c, x_bits, y_bits);
     PQK_ALIGNED(64) char codes[CONVERT_CHUNK];
     PQK_ALIGNED(64) char results[PQK_STREAM_CHUNK];
     PQK_ALIGNED(64) float scales[CONVERT_CHUNK];
 
-    for (size_t r = 0; r < t->rows; ++r) {
+    if (together > 1) k->scale_step = 1;
+    for (size_t r = 0, rows; r < t->rows; r += rows) {
         const char *x = t->data[0] + (ptrdiff_t)r * t->row_stride[0];
         char *y = t->data[1] + (ptrdiff_t)r * t->row_stride[1];
         const ptrdiff_t param = t->param + (ptrdiff_t)r * t->param_row;
-        if (c->scale && !by_column)
+        convert_run_fn *run = k->run;
+        rows = t->rows - r < together ? t->rows - r : together;
+        const size_t length = rows * t->n;
+        if (together > 1)
+            spread_scales(scales, c->scale + param, t->param_row, rows, t->n);
+        else if (c->scale && !by_column && k->product && pqk_quotient_of_any(c->scale[param], &scales[0], &scales[1]))
+            run = k->product;
+        else if (c->scale && !by_column)
             for (int i = 0; i < CONVERT_BLOCK; ++i) scales[i] = c->scale[param];
-        for (size_t i = 0, n; i < t->n; i += n) {
+        for (size_t i = 0, n; i < length; i += n) {
             char *home = y + i * y_bits / 8, *to = k->pack ? codes : stream ? results : home;
             const char *from = x + i * x_bits / 8;
             const bool whole = !k->pack && !k->unpack && !stream && !by_column;
             const ptrdiff_t at = param + (ptrdiff_t)i * t->param_col;
-            n = whole ? t->n : chunk_of(home, t->n - i, stream, (int)y_bits);
+            n = whole ? length : chunk_of(home, length - i, stream, (int)y_bits);
             if (k->unpack) {
                 unpack_codes((uint8_t *)codes, from, n, (int)x_bits);
                 from = codes;
             }
             for (size_t j = 0; by_column && j < n; ++j) scales[j] = c->scale[at + (ptrdiff_t)j * t->param_col];
-            k->run(from, to, n, c->scale ? scales : NULL, (uint64_t)at, k);
+            run(from, to, n, !c->scale ? NULL : together > 1 ? scales + i : scales, (uint64_t)at, k);
             if (k->pack) {
                 to = stream ? results : home;
                 pack_codes(to, (const uint8_t *)codes, n, (int)y_bits);
@@ -336,6 +393,7 @@ static PQK_INLINE void start(struct convert_context *k, const struct pqk_tile *t
 {
     k->c = c;
     k->run = run;
+    k->product = NULL;
     k->x_bits = x_bits;
     k->y_bits = y_bits;
     k->pack = k->unpack = false;
@@ -359,9 +417,17 @@ static PQK_INLINE void start(struct convert_context *k, const struct pqk_tile *t
         else                                                  \
             narrow_run(x, y, n, NULL, k, TYPE_##type, fnuz);  \
     }
+#define PRODUCT_RUN(name, type, fnuz)                      \
+    static PQK_NOINLINE void name(CONVERT_ARGUMENTS)       \
+    {                                                      \
+        (void)index;                                       \
+        product_run(x, y, n, scale, k, TYPE_##type, fnuz); \
+    }
 #define NARROW_KERNEL(type, unused)                                                                                \
     NARROW_RUN(narrow_##type, type, false)                                                                         \
     NARROW_RUN(narrow_##type##_fnuz, type, true)                                                                   \
+    PRODUCT_RUN(product_##type, type, false)                                                                       \
+    PRODUCT_RUN(product_##type##_fnuz, type, true)                                                                 \
     static PQK_NOINLINE void round_##type(CONVERT_ARGUMENTS)                                                       \
     {                                                                                                              \
         round_run(x, y, n, scale, index, k, k->c->format, TYPE_##type);                                            \
@@ -376,6 +442,7 @@ static PQK_INLINE void start(struct convert_context *k, const struct pqk_tile *t
         start(&k, t, c, run, 8 * float_size(TYPE_##type), 8);                                                      \
         k.pack = c->bits < 8;                                                                                      \
         if (fast) k.narrow = narrow_lanes_of(c->format, c->saturate);                                              \
+        if (fast && PRODUCT_PAYS) k.product = kind == PQK_KIND_FNUZ ? product_##type##_fnuz : product_##type;      \
         convert_rows(t, &k);                                                                                       \
     }
 

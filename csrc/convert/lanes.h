@@ -1,4 +1,4 @@
-/* lanes.h -- the two arithmetic ideas of the cast kernels, and their constants; lanes_<isa>.h spell them.
+/* lanes.h -- the arithmetic ideas of the cast kernels, and their constants; lanes_<isa>.h spell them.
  *
  * NARROW, to nearest even, in float32 lanes and without a branch for subnormals.  With c = x limited to the greatest
  * magnitude, E its power of two or that of the least normal number if that is greater, and M mantissa bits,
@@ -17,6 +17,13 @@
  * WIDEN.  With p the magnitude's bits moved to float32's place and the exponent's bias added, p is right for normal
  * numbers and too large for subnormals; 2 p - least normal is right for subnormals and too large for others.  The
  * lesser of the two is the value.
+ * WIDEN IN BYTES, where lanes of them are cheaper.  Every number of the narrow formats is a bfloat16, the upper half of
+ * a float32, whose two bytes are, of a normal number with M mantissa bits,
+ *
+ *     low = m << (7 - M), high = (m >> (M + 1)) + rebias    with m the magnitude, plus 2^M where the bias is even
+ *
+ * as 127 - bias ends in the low byte.  Subnormals, which are fewer than 16, are looked up; so is what the last codes
+ * mean, by the low four bits that tell them apart.
  */
 #ifndef PQK_CONVERT_LANES_H
 #define PQK_CONVERT_LANES_H
@@ -70,6 +77,34 @@ static inline struct widen_numbers widen_numbers_of(const struct pqk_float_forma
                                   .max = (int32_t)f->max,
                                   .last = (int32_t)(ieee ? f->overflow : f->max),
                                   .mask = (1 << pqk_sign_shift(f)) - 1};
+}
+
+struct widen_byte_numbers {
+    int left, right;                        /* shifts for the low and the high byte, */
+    int8_t left_mask, right_mask;           /* which do not take bits of the neighbouring code */
+    int8_t mask, bump, rebias, normal, max; /* normal: the least normal magnitude; max: the greatest finite one */
+    int sign_shift;                         /* from the code's sign to bit 7 */
+    float unit;                             /* subnormal m is m * unit */
+    uint8_t special[16];                    /* low bytes of codes 0x70 + i above max; their high one is 0x7f */
+};
+
+static inline struct widen_byte_numbers widen_byte_numbers_of(const struct pqk_float_format *f)
+{
+    const struct widen_numbers n = widen_numbers_of(f);
+    const int m = f->mantissa_bits, rebias = (127 - f->bias) << 7;
+    struct widen_byte_numbers k = {.left = 7 - m,
+                                   .right = m + 1,
+                                   .left_mask = (int8_t)(0xff << (7 - m)),
+                                   .right_mask = (int8_t)(0xff >> (m + 1)),
+                                   .mask = (int8_t)n.mask,
+                                   .bump = (int8_t)((rebias & 0x80) >> (7 - m)),
+                                   .rebias = (int8_t)(rebias >> 8),
+                                   .normal = (int8_t)(1 << m),
+                                   .max = (int8_t)n.max,
+                                   .sign_shift = n.sign_shift - 24,
+                                   .unit = pqk_f32_from_bits((uint32_t)(128 - f->bias - m) << 23)};
+    for (int i = 0; i < 16; ++i) k.special[i] = 0x70 + i > n.last ? 0xc0 : 0x80;
+    return k;
 }
 
 #endif

@@ -57,37 +57,87 @@ static PQK_INLINE bool any_nan(const vf32 x[4])
     return _mm256_movemask_ps(_mm256_or_ps(ab, cd)) != 0;
 }
 
+/* Widening in bytes. */
 struct widen_lanes {
-    __m128i shift, sign_shift;
-    __m256i mask, rebias, max, last;
-    vf32 least;
+    __m128i left, right, sign_shift;
+    __m256i left_mask, right_mask, mask, bump, rebias, normal, max;
+    __m256i low, high; /* bytes of subnormals */
+    __m256i special;
 };
 static PQK_INLINE struct widen_lanes widen_lanes_of(const struct pqk_float_format *f, pqk_type type)
 {
     (void)type;
-    const struct widen_numbers k = widen_numbers_of(f);
-    return (struct widen_lanes){.shift = _mm_cvtsi32_si128(k.shift),
-                                .sign_shift = _mm_cvtsi32_si128(k.sign_shift),
-                                .mask = _mm256_set1_epi32(k.mask),
-                                .rebias = _mm256_set1_epi32(k.rebias),
-                                .max = _mm256_set1_epi32(k.max),
-                                .last = _mm256_set1_epi32(k.last),
-                                .least = _mm256_set1_ps(k.least)};
+    const struct widen_byte_numbers k = widen_byte_numbers_of(f);
+    const __m256 unit = _mm256_set1_ps(k.unit);
+    const __m256i first = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
+                  later = _mm256_add_epi32(first, _mm256_set1_epi32(8));
+    const __m256 a = _mm256_mul_ps(_mm256_cvtepi32_ps(first), unit), b = _mm256_mul_ps(_mm256_cvtepi32_ps(later), unit);
+    const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_srli_epi32(_mm256_castps_si256(a), 16),
+                                                                       _mm256_srli_epi32(_mm256_castps_si256(b), 16)),
+                                                   0xd8);
+    const __m256i bytes = _mm256_packus_epi16(_mm256_and_si256(words, _mm256_set1_epi16(0xff)),
+                                              _mm256_srli_epi16(words, 8)); /* low 0-7, high 0-7 | 8-15 */
+    return (struct widen_lanes){
+        .left = _mm_cvtsi32_si128(k.left),
+        .right = _mm_cvtsi32_si128(k.right),
+        .sign_shift = _mm_cvtsi32_si128(k.sign_shift),
+        .left_mask = _mm256_set1_epi8(k.left_mask),
+        .right_mask = _mm256_set1_epi8(k.right_mask),
+        .mask = _mm256_set1_epi8(k.mask),
+        .bump = _mm256_set1_epi8(k.bump),
+        .rebias = _mm256_set1_epi8(k.rebias),
+        .normal = _mm256_set1_epi8(k.normal),
+        .max = _mm256_set1_epi8(k.max),
+        .low = _mm256_permute4x64_epi64(bytes, 0x88),
+        .high = _mm256_permute4x64_epi64(bytes, 0xdd),
+        .special = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)k.special)),
+    };
 }
+
+/* The two bytes of each code. */
+static PQK_INLINE void widen_bytes(__m256i *low, __m256i *high, __m256i codes, const struct widen_lanes *k,
+                                   enum widen_top top)
+{
+    const __m256i m = _mm256_and_si256(codes, k->mask), bumped = _mm256_add_epi8(m, k->bump);
+    const __m256i small = _mm256_cmpgt_epi8(k->normal, m);
+    *low = _mm256_and_si256(_mm256_sll_epi16(bumped, k->left), k->left_mask);
+    *high = _mm256_add_epi8(_mm256_and_si256(_mm256_srl_epi16(bumped, k->right), k->right_mask), k->rebias);
+    *low = _mm256_blendv_epi8(*low, _mm256_shuffle_epi8(k->low, m), small);
+    *high = _mm256_blendv_epi8(*high, _mm256_shuffle_epi8(k->high, m), small);
+    if (top == TOP_SPECIAL) {
+        const __m256i odd = _mm256_cmpgt_epi8(m, k->max);
+        *low = _mm256_blendv_epi8(*low, _mm256_shuffle_epi8(k->special, m), odd);
+        *high = _mm256_blendv_epi8(*high, _mm256_set1_epi8(0x7f), odd);
+    }
+    if (top == TOP_FNUZ) {
+        const __m256i odd = _mm256_cmpeq_epi8(codes, _mm256_set1_epi8(-128));
+        *low = _mm256_blendv_epi8(*low, _mm256_set1_epi8((char)0xc0), odd);
+        *high = _mm256_blendv_epi8(*high, _mm256_set1_epi8(0x7f), odd);
+    }
+    const __m256i sign = _mm256_and_si256(_mm256_sll_epi16(codes, k->sign_shift), _mm256_set1_epi8(-128));
+    *high = _mm256_or_si256(*high, sign);
+}
+
 static PQK_INLINE void widen_block(vf32 y[4], v8 codes, const struct widen_lanes *k, enum widen_top top)
 {
-    const __m256i doubled = _mm256_set1_epi32(1 << 23), nan = _mm256_set1_epi32(0x7fc00000);
-    unrolled_for (int v = 0; v < 4; ++v) {
-        const __m256i code = vs32_from_u8(codes, v), m = _mm256_and_si256(code, k->mask);
-        const __m256i p = _mm256_add_epi32(_mm256_sll_epi32(m, k->shift), k->rebias);
-        const vf32 q = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_add_epi32(p, doubled)), k->least);
-        __m256i value = _mm256_castps_si256(_mm256_min_ps(_mm256_castsi256_ps(p), q));
-        if (top == TOP_SPECIAL) {
-            value = _mm256_blendv_epi8(value, _mm256_set1_epi32(0x7f800000), _mm256_cmpgt_epi32(m, k->max));
-            value = _mm256_blendv_epi8(value, nan, _mm256_cmpgt_epi32(m, k->last));
-        }
-        if (top == TOP_FNUZ) value = _mm256_blendv_epi8(value, nan, _mm256_cmpeq_epi32(code, _mm256_set1_epi32(0x80)));
-        const __m256i sign = _mm256_and_si256(_mm256_sll_epi32(code, k->sign_shift), _mm256_set1_epi32(INT32_MIN));
-        y[v] = _mm256_castsi256_ps(_mm256_or_si256(value, sign));
-    }
+    __m256i low, high;
+    const __m256i zero = _mm256_setzero_si256();
+    /* fours of codes: those of even number in the first lane, so that unpacking twice gives them in order */
+    const __m256i fours = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+    widen_bytes(&low, &high, fours, k, top);
+    const __m256i a = _mm256_unpacklo_epi8(low, high), b = _mm256_unpackhi_epi8(low, high);
+    y[0] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, a));
+    y[1] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, a));
+    y[2] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, b));
+    y[3] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, b));
+}
+
+/* 32 codes to BF16. */
+#define WIDEN_HALVES(type) ((type) == PQK_BF16)
+static PQK_INLINE void widen_halves(char *y, v8 codes, const struct widen_lanes *k, enum widen_top top)
+{
+    __m256i low, high;
+    widen_bytes(&low, &high, _mm256_permute4x64_epi64(codes, 0xd8), k, top);
+    v8_store(y, _mm256_unpacklo_epi8(low, high));
+    v8_store(y + 32, _mm256_unpackhi_epi8(low, high));
 }

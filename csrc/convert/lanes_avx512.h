@@ -74,41 +74,6 @@ static PQK_INLINE bool any_nan(const vf32 x[4])
     return (ab | _mm512_cmp_ps_mask(x[2], x[3], _CMP_UNORD_Q)) != 0;
 }
 
-struct widen_arithmetic {
-    __m128i shift, sign_shift;
-    __m512i mask, rebias, max, last;
-    vf32 least;
-};
-static PQK_INLINE struct widen_arithmetic widen_arithmetic_of(const struct pqk_float_format *f)
-{
-    const struct widen_numbers k = widen_numbers_of(f);
-    return (struct widen_arithmetic){.shift = _mm_cvtsi32_si128(k.shift),
-                                     .sign_shift = _mm_cvtsi32_si128(k.sign_shift),
-                                     .mask = _mm512_set1_epi32(k.mask),
-                                     .rebias = _mm512_set1_epi32(k.rebias),
-                                     .max = _mm512_set1_epi32(k.max),
-                                     .last = _mm512_set1_epi32(k.last),
-                                     .least = _mm512_set1_ps(k.least)};
-}
-static PQK_INLINE void widen_by_arithmetic(vf32 y[4], v8 codes, const struct widen_arithmetic *k, enum widen_top top)
-{
-    const __m512i doubled = _mm512_set1_epi32(1 << 23), nan = _mm512_set1_epi32(0x7fc00000);
-    unrolled_for (int v = 0; v < 4; ++v) {
-        const __m512i code = vs32_from_u8(codes, v), m = _mm512_and_si512(code, k->mask);
-        const __m512i p = _mm512_add_epi32(_mm512_sll_epi32(m, k->shift), k->rebias);
-        const vf32 q = _mm512_sub_ps(_mm512_castsi512_ps(_mm512_add_epi32(p, doubled)), k->least);
-        __m512i value = _mm512_castps_si512(_mm512_min_ps(_mm512_castsi512_ps(p), q));
-        if (top == TOP_SPECIAL) {
-            value = _mm512_mask_mov_epi32(value, _mm512_cmpgt_epi32_mask(m, k->max), _mm512_set1_epi32(0x7f800000));
-            value = _mm512_mask_mov_epi32(value, _mm512_cmpgt_epi32_mask(m, k->last), nan);
-        }
-        if (top == TOP_FNUZ)
-            value = _mm512_mask_mov_epi32(value, _mm512_cmpeq_epi32_mask(code, _mm512_set1_epi32(0x80)), nan);
-        const __m512i sign = _mm512_sll_epi32(code, k->sign_shift);
-        y[v] = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_set1_epi32(INT32_MIN), sign, value, 0xca));
-    }
-}
-
 #if defined(PQK_HAS_VBMI)
 #include "convert/lanes_avx512vbmi.h"
 #include "convert/lanes_avx512vbmi_narrow.h"
@@ -124,16 +89,81 @@ static PQK_INLINE v8 narrow_block(const vf32 x[4], const struct narrow_lanes *k,
 {
     return narrow_by_arithmetic(x, &k->a, fnuz);
 }
+/* Widening in bytes. */
 struct widen_lanes {
-    struct widen_arithmetic a;
+    __m128i left, right, sign_shift;
+    __m512i left_mask, right_mask, mask, bump, rebias, normal, max;
+    __m512i low, high; /* bytes of subnormals */
+    __m512i special;
 };
 static PQK_INLINE struct widen_lanes widen_lanes_of(const struct pqk_float_format *f, pqk_type type)
 {
     (void)type;
-    return (struct widen_lanes){widen_arithmetic_of(f)};
+    const struct widen_byte_numbers k = widen_byte_numbers_of(f);
+    const __m512 count = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i small = _mm512_castps_si512(_mm512_mul_ps(count, _mm512_set1_ps(k.unit)));
+    return (struct widen_lanes){
+        .left = _mm_cvtsi32_si128(k.left),
+        .right = _mm_cvtsi32_si128(k.right),
+        .sign_shift = _mm_cvtsi32_si128(k.sign_shift),
+        .left_mask = _mm512_set1_epi8(k.left_mask),
+        .right_mask = _mm512_set1_epi8(k.right_mask),
+        .mask = _mm512_set1_epi8(k.mask),
+        .bump = _mm512_set1_epi8(k.bump),
+        .rebias = _mm512_set1_epi8(k.rebias),
+        .normal = _mm512_set1_epi8(k.normal),
+        .max = _mm512_set1_epi8(k.max),
+        .low = _mm512_broadcast_i32x4(_mm512_cvtepi32_epi8(_mm512_srli_epi32(small, 16))),
+        .high = _mm512_broadcast_i32x4(_mm512_cvtepi32_epi8(_mm512_srli_epi32(small, 24))),
+        .special = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)k.special)),
+    };
 }
+
+/* The two bytes of each code. */
+static PQK_INLINE void look_up(__m512i *low, __m512i *high, __m512i codes, const struct widen_lanes *k,
+                               enum widen_top top)
+{
+    const __m512i m = _mm512_and_si512(codes, k->mask), bumped = _mm512_add_epi8(m, k->bump);
+    const __mmask64 small = _mm512_cmplt_epi8_mask(m, k->normal);
+    *low = _mm512_and_si512(_mm512_sll_epi16(bumped, k->left), k->left_mask);
+    *high = _mm512_add_epi8(_mm512_and_si512(_mm512_srl_epi16(bumped, k->right), k->right_mask), k->rebias);
+    *low = _mm512_mask_shuffle_epi8(*low, small, k->low, m);
+    *high = _mm512_mask_shuffle_epi8(*high, small, k->high, m);
+    if (top == TOP_SPECIAL) {
+        const __mmask64 odd = _mm512_cmpgt_epi8_mask(m, k->max);
+        *low = _mm512_mask_shuffle_epi8(*low, odd, k->special, m);
+        *high = _mm512_mask_mov_epi8(*high, odd, _mm512_set1_epi8(0x7f));
+    }
+    if (top == TOP_FNUZ) {
+        const __mmask64 odd = _mm512_cmpeq_epi8_mask(codes, _mm512_set1_epi8(-128));
+        *low = _mm512_mask_mov_epi8(*low, odd, _mm512_set1_epi8((char)0xc0));
+        *high = _mm512_mask_mov_epi8(*high, odd, _mm512_set1_epi8(0x7f));
+    }
+    /* the sign in bit 7, the rest of high */
+    *high = _mm512_ternarylogic_epi32(_mm512_set1_epi8(-128), _mm512_sll_epi16(codes, k->sign_shift), *high, 0xca);
+}
+#define WIDEN_HALVES(type) ((type) == PQK_BF16)
+#endif
+
 static PQK_INLINE void widen_block(vf32 y[4], v8 codes, const struct widen_lanes *k, enum widen_top top)
 {
-    widen_by_arithmetic(y, codes, &k->a, top);
+    __m512i low, high;
+    const __m512i zero = _mm512_setzero_si512();
+    /* lane L gets 4L-4L+3 of each quarter, where unpacking twice takes quarter v from dword v of each lane */
+    look_up(&low, &high, in_order_8(codes), k, top);
+    const __m512i a = _mm512_unpacklo_epi8(low, high), b = _mm512_unpackhi_epi8(low, high);
+    y[0] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, a));
+    y[1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, a));
+    y[2] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, b));
+    y[3] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, b));
 }
-#endif
+
+/* 64 codes to BF16, or where they are from tables, to F16, which those were made for. */
+static PQK_INLINE void widen_halves(char *y, v8 codes, const struct widen_lanes *k, enum widen_top top)
+{
+    __m512i low, high;
+    const __m512i eights = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), codes);
+    look_up(&low, &high, eights, k, top);
+    _mm512_storeu_si512(y, _mm512_unpacklo_epi8(low, high));
+    _mm512_storeu_si512(y + 64, _mm512_unpackhi_epi8(low, high));
+}

@@ -3,6 +3,41 @@
  * Every number of an 8-bit format is a bfloat16, the upper half of a float32, and a float16.  The low seven bits of
  * the code choose its two bytes, made by arithmetic when a tile begins; bit 7 is the sign.
  */
+struct widen_arithmetic {
+    __m128i shift, sign_shift;
+    __m512i mask, rebias, max, last;
+    vf32 least;
+};
+static PQK_INLINE struct widen_arithmetic widen_arithmetic_of(const struct pqk_float_format *f)
+{
+    const struct widen_numbers k = widen_numbers_of(f);
+    return (struct widen_arithmetic){.shift = _mm_cvtsi32_si128(k.shift),
+                                     .sign_shift = _mm_cvtsi32_si128(k.sign_shift),
+                                     .mask = _mm512_set1_epi32(k.mask),
+                                     .rebias = _mm512_set1_epi32(k.rebias),
+                                     .max = _mm512_set1_epi32(k.max),
+                                     .last = _mm512_set1_epi32(k.last),
+                                     .least = _mm512_set1_ps(k.least)};
+}
+static PQK_INLINE void widen_by_arithmetic(vf32 y[4], v8 codes, const struct widen_arithmetic *k, enum widen_top top)
+{
+    const __m512i doubled = _mm512_set1_epi32(1 << 23), nan = _mm512_set1_epi32(0x7fc00000);
+    unrolled_for (int v = 0; v < 4; ++v) {
+        const __m512i code = vs32_from_u8(codes, v), m = _mm512_and_si512(code, k->mask);
+        const __m512i p = _mm512_add_epi32(_mm512_sll_epi32(m, k->shift), k->rebias);
+        const vf32 q = _mm512_sub_ps(_mm512_castsi512_ps(_mm512_add_epi32(p, doubled)), k->least);
+        __m512i value = _mm512_castps_si512(_mm512_min_ps(_mm512_castsi512_ps(p), q));
+        if (top == TOP_SPECIAL) {
+            value = _mm512_mask_mov_epi32(value, _mm512_cmpgt_epi32_mask(m, k->max), _mm512_set1_epi32(0x7f800000));
+            value = _mm512_mask_mov_epi32(value, _mm512_cmpgt_epi32_mask(m, k->last), nan);
+        }
+        if (top == TOP_FNUZ)
+            value = _mm512_mask_mov_epi32(value, _mm512_cmpeq_epi32_mask(code, _mm512_set1_epi32(0x80)), nan);
+        const __m512i sign = _mm512_sll_epi32(code, k->sign_shift);
+        y[v] = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_set1_epi32(INT32_MIN), sign, value, 0xca));
+    }
+}
+
 struct widen_lanes {
     __m512i low[2], high[2]; /* bytes of codes 0-63, 64-127 */
     __m512i sign;            /* bit 7 of each byte, if that is the sign of a code */
@@ -55,26 +90,5 @@ static PQK_INLINE void look_up(__m512i *low, __m512i *high, __m512i codes, const
     }
 }
 
-static PQK_INLINE void widen_block(vf32 y[4], v8 codes, const struct widen_lanes *k, enum widen_top top)
-{
-    __m512i low, high;
-    const __m512i zero = _mm512_setzero_si512();
-    /* lane L gets 4L-4L+3 of each quarter, where unpacking twice takes quarter v from dword v of each lane */
-    look_up(&low, &high, in_order_8(codes), k, top);
-    const __m512i a = _mm512_unpacklo_epi8(low, high), b = _mm512_unpackhi_epi8(low, high);
-    y[0] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, a));
-    y[1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, a));
-    y[2] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, b));
-    y[3] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, b));
-}
-
-/* 64 codes to F16 or BF16, which the tables were made for. */
-#define WIDEN_HALVES 1
-static PQK_INLINE void widen_halves(char *y, v8 codes, const struct widen_lanes *k, enum widen_top top)
-{
-    __m512i low, high;
-    const __m512i eights = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), codes);
-    look_up(&low, &high, eights, k, top);
-    _mm512_storeu_si512(y, _mm512_unpacklo_epi8(low, high));
-    _mm512_storeu_si512(y + 64, _mm512_unpackhi_epi8(low, high));
-}
+/* To F16 or BF16, which the tables were made for. */
+#define WIDEN_HALVES(type) ((type) != PQK_F32)

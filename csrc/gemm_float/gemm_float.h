@@ -24,7 +24,7 @@ struct pqk_float_format;
  * elements apart, so that every layer reads the same packed B, and 64-byte aligned where nr allows. */
 typedef void pqk_gemm_float_run(size_t k, const float *a, const float *b, float *c, bool first);
 
-enum { PQK_FLOAT_PANEL = 32, PQK_GEMM_FLOAT_SHAPES = 6, PQK_GEMM_FLOAT_MAX_MR = 16, PQK_FLOAT_LANES = 512 };
+enum { PQK_FLOAT_PANEL = 32, PQK_GEMM_FLOAT_SHAPES = 6, PQK_GEMM_FLOAT_MAX_MR = 16, PQK_FLOAT_LANES = 1024 };
 
 /* Rows of a panel as they are kept: [rows][32] bytes, any address, that mean
  *     format NULL     (float)(q - zero_point[j]) * scale[j], one rounding; q int8, or uint8 where is_unsigned
