@@ -110,12 +110,21 @@ def _measure(
         except Exception as error:  # it has no such operation, or another version has: the table goes on without it
             result.left_out[name] = str(error).strip() or type(error).__name__
         else:
-            entries += [("peers", name, Contender(calls(call))) for call in alternatives]
+            entries += [("peers", name, Contender(calls(call), foreign=True)) for call in alternatives]
     race([contender for _, _, contender in entries], budget, threads)
     for kind, name, contender in entries:
         times: dict[str, float] = getattr(result, kind)
         times[name] = min(contender.best, times.get(name, float("inf")))
+    for layer in result.bound:  # narrower registers sometimes get more out of DRAM
+        below = _below(layer)
+        result.bound[layer] = min(seconds for name, seconds in result.bound.items() if name in below)
     return result
+
+
+def _below(layer: str) -> Sequence[str]:
+    """The layers that have nothing which `layer` has not, itself among them."""
+    names = list(cpu.layers())
+    return names[: names.index(layer) + 1]
 
 
 def _our_entries(row: Row, case: Any, size: int, layers: Sequence[str]) -> Iterator[tuple[str, str, Contender]]:
@@ -125,8 +134,14 @@ def _our_entries(row: Row, case: Any, size: int, layers: Sequence[str]) -> Itera
         yield "ours", layer, Contender(_on_layer(layer, calls(ours)))
         if smallest:
             yield "call", layer, Contender(_on_layer(layer, calls(smallest)))
+    for layer in dict.fromkeys([*layers, *_narrowest()]):
         for way in row.bound(case) if row.bound else ():
             yield "bound", layer, Contender(_on_layer(layer, _repeating(way)))
+
+
+def _narrowest() -> list[str]:
+    """The least layer with vectors, whose way through memory is measured even where it is not asked for."""
+    return [name for name, supported in cpu.layers().items() if supported and name != "scalar"][:1]
 
 
 def _repeating(way: Callable[[int], object]) -> Callable[[int], float]:

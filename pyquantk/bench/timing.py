@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
 
 __all__ = ["Budget", "Contender", "calls", "pinned", "race"]
 
-_SETTLE = 0.003  # seconds: other pools spin that long after a call before they sleep
+_SETTLE = 0.003  # seconds, in which our own threads fall asleep
+_WATCH, _WATCH_MOST = 0.01, 0.2  # for other pools; Linux counts the time of threads that run in ticks of 4 ms
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Contender:
     spent: float = 0.0
     samples: int = 0
     repeats: int = 1
+    foreign: bool = False  # threads of its own, which may spin for long after a call
 
 
 def calls(call: Callable[[], object]) -> Callable[[int], float]:
@@ -81,15 +83,28 @@ def race(contenders: Sequence[Contender], budget: Budget, threads: int) -> None:
         for contender in contenders:
             _warm_up(contender, budget)
         active = list(contenders)
+        previous = None
         while active:
             for contender in active:
                 if threads > 1:
-                    sleep(_SETTLE)
+                    _settle(previous is None or previous.foreign)
                 _sample(contender)
+                previous = contender
             active = [c for c in active if c.samples < budget.rounds or c.spent < budget.total]
     finally:
         if enabled:
             gc.enable()
+
+
+def _settle(foreign: bool) -> None:
+    """Waits until no thread but ours runs; pools of others spin after a call before they sleep, some for 40 ms."""
+    end = perf_counter() + _WATCH_MOST
+    sleep(_SETTLE)
+    while foreign and perf_counter() < end:
+        used = process_time()
+        sleep(_WATCH)
+        if process_time() - used < _WATCH / 10:
+            return
 
 
 def _warm_up(contender: Contender, budget: Budget) -> None:
