@@ -115,14 +115,17 @@ build_c() {
     "$python" tests/c/build.py -D PQK_TESTING -o "$program" "${@:2}" "${sources[@]}"
 }
 
-# each_c OPTION...: build and run every small program.
+# each_c OPTION...: build and run every small program.  Those that enumerate take a sample under a sanitizer, which
+# sees no more in the rest.
 each_c() {
-    local source name
+    local source name arguments
     for source in tests/c/test_*.c; do
         name=$(basename -s .c "$source")
-        echo "   $name"
+        arguments=()
+        if [[ " $* " == *" --sanitize "* ]] && grep -q -- '"--quick"' "$source"; then arguments=(--quick); fi
+        echo "   $name ${arguments[*]}"
         build_c "$name" "$@"
-        "$program"
+        "$program" "${arguments[@]}"
     done
 }
 
