@@ -86,6 +86,9 @@ void machine_init(void);
 void machine_before_kernel(void);
 const char *machine_after_kernel(size_t n); /* NULL, or what the kernel left changed */
 const char *machine_notes(void);
+/* False under valgrind, whose VFNMADD is the negative of a VFMSUB and so gives zeros the wrong sign: there the curves
+ * of epilogues, whose oracle is the scalar kernel, are not compared. */
+bool machine_keeps_zeros(void);
 extern const char *machine_running; /* printed when a fault ends the program */
 extern char machine_case[256];
 double machine_clock(void); /* of machine_clock_unit */

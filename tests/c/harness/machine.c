@@ -108,10 +108,19 @@ static bool uppers_clean(void)
     const uint32_t states = can_see_uppers ? states_in_use() : 0;
     return !(states & (AVX_STATE | ZMM_HIGH_STATE)) || high_halves_are_zero(states & ZMM_HIGH_STATE);
 }
+bool machine_keeps_zeros(void)
+{
+    static const float zero = 0.0f;
+    float y = 0.0f;
+    if (!(pqk_cpu_features() & PQK_AVX2)) return true;
+    __asm__("vfnmadd213ss %1, %0, %0" : "+x"(y) : "m"(zero)); /* -(0 * 0) + 0 */
+    return !(bits_of(y) >> 31);
+}
 #else
 enum { can_see_uppers = 0 };
 static void clear_uppers(void) {}
 static bool uppers_clean(void) { return true; }
+bool machine_keeps_zeros(void) { return true; }
 #endif
 
 void machine_before_kernel(void)

@@ -175,6 +175,7 @@ int main(int argc, char **argv)
         return 0;
     }
     printf("harness: seed %" PRIu64 ", %s\n", h.options.seed, machine_notes());
+    if (!machine_keeps_zeros()) puts("curves of epilogues not compared: VFNMADD gives zeros the wrong sign here");
     if (h.options.layer && !pqk_layer_supported(layer_index(h.options.layer))) {
         fprintf(stderr, "harness: this CPU cannot run layer %s\n", h.options.layer);
         return 2;
