@@ -17,6 +17,7 @@
  * WIDEN.  With p the magnitude's bits moved to float32's place and the exponent's bias added, p is right for normal
  * numbers and too large for subnormals; 2 p - least normal is right for subnormals and too large for others.  The
  * lesser of the two is the value.
+ *
  * WIDEN IN BYTES, where lanes of them are cheaper.  Every number of the narrow formats is a bfloat16, the upper half of
  * a float32, whose two bytes are, of a normal number with M mantissa bits,
  *

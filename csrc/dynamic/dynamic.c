@@ -1,4 +1,4 @@
-/* dynamic.c -- pqk_quantize_dynamic(): checks, and three ways.
+/* dynamic.c -- pqk_quantize_dynamic(): checks, and four ways.
  *
  *   blocks that are runs of memory   the kernels of dynamic.h
  *   rectangles of such runs          the same, a chunk of them at a time, which is still in the second-level cache
