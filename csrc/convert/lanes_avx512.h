@@ -74,35 +74,19 @@ static PQK_INLINE bool any_nan(const vf32 x[4])
     return (ab | _mm512_cmp_ps_mask(x[2], x[3], _CMP_UNORD_Q)) != 0;
 }
 
-#if defined(PQK_HAS_VBMI)
-#include "convert/lanes_avx512vbmi.h"
-#include "convert/lanes_avx512vbmi_narrow.h"
-#else
-struct narrow_lanes {
-    struct narrow_arithmetic a;
-};
-static PQK_INLINE struct narrow_lanes narrow_lanes_of(const struct pqk_float_format *f, bool saturate)
-{
-    return (struct narrow_lanes){narrow_arithmetic_of(f, saturate)};
-}
-static PQK_INLINE v8 narrow_block(const vf32 x[4], const struct narrow_lanes *k, bool fnuz)
-{
-    return narrow_by_arithmetic(x, &k->a, fnuz);
-}
 /* Widening in bytes. */
-struct widen_lanes {
+struct widen_bytes {
     __m128i left, right, sign_shift;
     __m512i left_mask, right_mask, mask, bump, rebias, normal, max;
     __m512i low, high; /* bytes of subnormals */
     __m512i special;
 };
-static PQK_INLINE struct widen_lanes widen_lanes_of(const struct pqk_float_format *f, pqk_type type)
+static PQK_INLINE struct widen_bytes widen_bytes_of(const struct pqk_float_format *f)
 {
-    (void)type;
     const struct widen_byte_numbers k = widen_byte_numbers_of(f);
     const __m512 count = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512i small = _mm512_castps_si512(_mm512_mul_ps(count, _mm512_set1_ps(k.unit)));
-    return (struct widen_lanes){
+    return (struct widen_bytes){
         .left = _mm_cvtsi32_si128(k.left),
         .right = _mm_cvtsi32_si128(k.right),
         .sign_shift = _mm_cvtsi32_si128(k.sign_shift),
@@ -120,8 +104,8 @@ static PQK_INLINE struct widen_lanes widen_lanes_of(const struct pqk_float_forma
 }
 
 /* The two bytes of each code. */
-static PQK_INLINE void look_up(__m512i *low, __m512i *high, __m512i codes, const struct widen_lanes *k,
-                               enum widen_top top)
+static PQK_INLINE void widen_in_bytes(__m512i *low, __m512i *high, __m512i codes, const struct widen_bytes *k,
+                                      enum widen_top top)
 {
     const __m512i m = _mm512_and_si512(codes, k->mask), bumped = _mm512_add_epi8(m, k->bump);
     const __mmask64 small = _mm512_cmplt_epi8_mask(m, k->normal);
@@ -142,20 +126,55 @@ static PQK_INLINE void look_up(__m512i *low, __m512i *high, __m512i codes, const
     /* the sign in bit 7, the rest of high */
     *high = _mm512_ternarylogic_epi32(_mm512_set1_epi8(-128), _mm512_sll_epi16(codes, k->sign_shift), *high, 0xca);
 }
+
+/* Two bytes to float32, of codes put in order by in_order_8(): lane L has 4L-4L+3 of each quarter, and unpacking twice
+ * takes quarter v from dword v of each lane. */
+static PQK_INLINE void floats_of_bytes(vf32 y[4], __m512i low, __m512i high)
+{
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i a = _mm512_unpacklo_epi8(low, high), b = _mm512_unpackhi_epi8(low, high);
+    y[0] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, a));
+    y[1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, a));
+    y[2] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, b));
+    y[3] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, b));
+}
+
+#if defined(PQK_HAS_VBMI)
+#include "convert/lanes_avx512vbmi.h"
+#include "convert/lanes_avx512vbmi_narrow.h"
+#else
+struct narrow_lanes {
+    struct narrow_arithmetic a;
+};
+static PQK_INLINE struct narrow_lanes narrow_lanes_of(const struct pqk_float_format *f, bool saturate)
+{
+    return (struct narrow_lanes){narrow_arithmetic_of(f, saturate)};
+}
+static PQK_INLINE v8 narrow_block(const vf32 x[4], const struct narrow_lanes *k, bool fnuz)
+{
+    return narrow_by_arithmetic(x, &k->a, fnuz);
+}
+struct widen_lanes {
+    struct widen_bytes b;
+};
+static PQK_INLINE struct widen_lanes widen_lanes_of(const struct pqk_float_format *f, pqk_type type)
+{
+    (void)type;
+    return (struct widen_lanes){widen_bytes_of(f)};
+}
+static PQK_INLINE void look_up(__m512i *low, __m512i *high, __m512i codes, const struct widen_lanes *k,
+                               enum widen_top top)
+{
+    widen_in_bytes(low, high, codes, &k->b, top);
+}
 #define WIDEN_HALVES(type) ((type) == PQK_BF16)
 #endif
 
 static PQK_INLINE void widen_block(vf32 y[4], v8 codes, const struct widen_lanes *k, enum widen_top top)
 {
     __m512i low, high;
-    const __m512i zero = _mm512_setzero_si512();
-    /* lane L gets 4L-4L+3 of each quarter, where unpacking twice takes quarter v from dword v of each lane */
     look_up(&low, &high, in_order_8(codes), k, top);
-    const __m512i a = _mm512_unpacklo_epi8(low, high), b = _mm512_unpackhi_epi8(low, high);
-    y[0] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, a));
-    y[1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, a));
-    y[2] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, b));
-    y[3] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, b));
+    floats_of_bytes(y, low, high);
 }
 
 /* 64 codes to BF16, or where they are from tables, to F16, which those were made for. */
